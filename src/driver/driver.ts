@@ -16,6 +16,8 @@ export interface Driver {
   start(request: StartRequest, signal: AbortSignal): Promise<StartedDomain>
   /** Finds the process of a domain again after a restart of the daemon. Never touches a process that is not the one recorded. */
   reattach(domain: RunningDomain, signal: AbortSignal): Promise<Reattached>
+  /** Finds the process of a start that was requested but never recorded as done (pid file and monitor of this uuid, confirmed by query-uuid). */
+  findUnrecorded(domain: { readonly uuid: string; readonly name: string }, signal: AbortSignal): Promise<RunningDomain | null>
   /** Forgets the connections to all domains; their processes go on. */
   detach(): Promise<void>
   suspend(uuid: string, signal: AbortSignal): Promise<void>
@@ -111,7 +113,7 @@ export interface StartedDomain {
 
 /** What became of a domain while the daemon was away. */
 export type Reattached =
-  | { readonly kind: 'running'; readonly paused: boolean; readonly jobs: readonly HypervisorJob[] }
+  | { readonly kind: 'running'; readonly state: 'running' | 'paused' | 'prelaunch'; readonly jobs: readonly HypervisorJob[] }
   | { readonly kind: 'gone'; readonly why: 'host_rebooted' | 'process_gone' | 'process_is_another' }
   | { readonly kind: 'silent'; readonly why: string }
 

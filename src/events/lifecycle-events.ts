@@ -21,6 +21,10 @@ export const lifecycleFacts = {
       kept: v.array(v.string()),
     }),
   }),
+  DomainDefinitionFollowed: fact(1, {
+    meaning: 'The next-boot definition was changed to name the active image that a snapshot or a block job left behind.',
+    data: v.object({ definitionSha256: sha256Text, disks: v.array(v.object({ disk: v.string(), path: v.string() })) }),
+  }),
   DomainUndefined: fact(1, {
     meaning: 'The definition was taken away; its history stays.',
     data: v.object({ name: v.string() }),
@@ -77,6 +81,10 @@ export const lifecycleFacts = {
   }),
   DomainShutdownRequested: fact(1, {
     meaning: 'The guest was asked to power down; it may take its time or refuse.',
+    data: v.object({}),
+  }),
+  DomainPowerButtonPressed: fact(1, {
+    meaning: 'The request to power down was handed to the guest.',
     data: v.object({}),
   }),
   DomainDestroyRequested: fact(1, { meaning: 'An end by force was asked for.', data: v.object({}) }),

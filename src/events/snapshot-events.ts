@@ -25,7 +25,6 @@ export const snapshotFacts = {
       createdAtUs: int64,
       disks: v.array(v.object({ disk: v.string(), snapshot: v.string(), overlay: v.nullable(layer) })),
       definitionSha256: sha256Text,
-      nextDefinitionSha256: v.nullable(sha256Text),
       metadata: v.boolean(),
     }),
   }),

@@ -1,0 +1,84 @@
+import type { AnyFact } from '../events/catalogue.ts'
+import { newFact } from '../events/catalogue.ts'
+import { Fault } from '../util/fault.ts'
+import { type BlockJobs, evolveBlockJobs } from './block-job.ts'
+import { type Chains, evolveChains, keepLayers, noChains } from './chain.ts'
+import { evolveLifecycle, type Lifecycle, noLifecycle, type Run } from './lifecycle.ts'
+import { evolveSnapshots, noSnapshots, type Snapshots } from './snapshots.ts'
+
+/** Everything that the stream of one domain says. */
+export interface Domain extends Lifecycle {
+  readonly chains: Chains
+  readonly jobs: BlockJobs
+  readonly snapshots: Snapshots
+}
+
+/** A domain of which nothing is recorded. */
+export const noDomain: Domain = { ...noLifecycle, chains: noChains, jobs: {}, snapshots: noSnapshots }
+
+/** A domain after one more fact. */
+export function evolveDomain(domain: Domain, event: AnyFact): Domain {
+  return {
+    ...evolveLifecycle(domain, event),
+    chains: evolveJobChains(evolveChains(domain.chains, event), { event, jobs: domain.jobs }),
+    jobs: evolveBlockJobs(domain.jobs, event),
+    snapshots: evolveSnapshots(domain.snapshots, event),
+  }
+}
+
+/** The outcome of a job names the layers that stay; which disk it is about stands in its request. */
+function evolveJobChains(chains: Chains, fact: { readonly event: AnyFact; readonly jobs: BlockJobs }): Chains {
+  const { event, jobs } = fact
+  if (event.type !== 'BlockJobPivoted' && event.type !== 'BlockJobCompleted') return chains
+  const job = jobs[event.data.jobId]
+  return job === undefined ? chains : keepLayers(chains, { disk: job.disk, indexes: event.data.chain })
+}
+
+/** A word for where a run is, as error texts say it. */
+export function phaseWord(run: Run): string {
+  if (run.phase === 'running') return run.paused ? 'paused' : 'running'
+  return run.phase === 'off' ? 'shut off' : 'starting'
+}
+
+/** Refuses what needs a running domain. The wording is what clients of this interface look for. */
+export function requireRunning(domain: Domain): Extract<Run, { phase: 'running' }> {
+  if (domain.run.phase === 'running') return domain.run
+  throw new Fault('operation_invalid', 'domain is not running')
+}
+
+/** Who has a name or a UUID already, as the live view knows it. */
+export interface DefineContext {
+  readonly uuid: string
+  readonly name: string
+  /** UUID of the domain that has the name now. */
+  readonly nameHolder: string | null
+}
+
+/** Refuses a definition whose name or UUID belongs to another domain. */
+export function checkDefine(domain: Domain, context: DefineContext): void {
+  const { uuid, name, nameHolder } = context
+  if (nameHolder !== null && nameHolder !== uuid) {
+    throw new Fault('domain_exists', `domain '${name}' already exists with uuid ${nameHolder}`)
+  }
+  if (domain.definition !== null && domain.definition.name !== name) {
+    throw new Fault('domain_exists', `domain '${domain.definition.name}' is already defined with uuid ${uuid}`)
+  }
+}
+
+/** Refuses to forget a definition while snapshots refer to it, unless their records go with it. */
+export function decideUndefine(domain: Domain, options: { readonly dropSnapshots: boolean }): readonly AnyFact[] {
+  if (domain.definition === null) throw new Fault('operation_invalid', 'cannot undefine transient domain')
+  const names = Object.keys(domain.snapshots.parents)
+  if (names.length > 0 && !options.dropSnapshots && domain.run.phase === 'off') {
+    throw new Fault('operation_invalid', `cannot delete inactive domain with ${names.length} snapshots`)
+  }
+  if (domain.run.phase !== 'off') {
+    throw new Fault('operation_unsupported', `Cannot undefine domain "${domain.definition.name}": it is ${phaseWord(domain.run)}; destroy it first, transient domains are not served yet`)
+  }
+  return [newFact('DomainUndefined', { name: domain.definition.name })]
+}
+
+/** Refuses a start of a domain that is not shut off. */
+export function requireOff(domain: Domain): void {
+  if (domain.run.phase !== 'off') throw new Fault('operation_invalid', 'domain is already running')
+}

@@ -1,0 +1,88 @@
+import type { AnyFact, FactOf } from '../events/catalogue.ts'
+
+/** What a run of a domain is at. */
+export type Run =
+  | { readonly phase: 'off' }
+  | { readonly phase: 'starting'; readonly requested: FactOf<'DomainStartRequested'>['data'] }
+  | { readonly phase: 'running'; readonly requested: FactOf<'DomainStartRequested'>['data']; readonly started: FactOf<'DomainStarted'>['data']; readonly paused: boolean }
+
+/** The definition that the next start uses. */
+export interface Definition {
+  readonly name: string
+  readonly submittedSha256: string
+  readonly definitionSha256: string
+  readonly capsId: string
+}
+
+/** An intent on a running domain whose outcome is not recorded yet. */
+export type Intent = 'DomainSuspendRequested' | 'DomainResumeRequested' | 'DomainResetRequested' | 'DomainShutdownRequested' | 'DomainDestroyRequested'
+
+/** Definition, run and open intent of a domain. */
+export interface Lifecycle {
+  readonly definition: Definition | null
+  readonly autostart: boolean
+  readonly run: Run
+  readonly intent: Intent | null
+  readonly snapshotIntent: FactOf<'SnapshotRequested'>['data'] | null
+}
+
+/** A domain that never was. */
+export const noLifecycle: Lifecycle = { definition: null, autostart: false, run: { phase: 'off' }, intent: null, snapshotIntent: null }
+
+/** The lifecycle after a fact. */
+export function evolveLifecycle(state: Lifecycle, event: AnyFact): Lifecycle {
+  switch (event.type) {
+    case 'DomainDefined': {
+      const { name, submittedSha256, definitionSha256, capsId } = event.data
+      return { ...state, definition: { name, submittedSha256, definitionSha256, capsId } }
+    }
+    case 'DomainDefinitionFollowed':
+      return state.definition === null ? state : { ...state, definition: { ...state.definition, definitionSha256: event.data.definitionSha256 } }
+    case 'DomainUndefined':
+      return { ...state, definition: null, autostart: false }
+    case 'DomainAutostartChanged':
+      return { ...state, autostart: event.data.autostart }
+    case 'DomainStartRequested':
+      return { ...state, run: { phase: 'starting', requested: event.data }, intent: null }
+    case 'DomainStarted':
+      return state.run.phase === 'starting'
+        ? { ...state, run: { phase: 'running', requested: state.run.requested, started: event.data, paused: event.data.paused } }
+        : state
+    case 'DomainSuspended':
+      return { ...withPaused(state, true), intent: settled(state, 'DomainSuspendRequested', event.data.cause) }
+    case 'DomainResumed':
+      return { ...withPaused(state, false), intent: settled(state, 'DomainResumeRequested', event.data.cause) }
+    case 'DomainPowerButtonPressed':
+      return { ...state, intent: state.intent === 'DomainShutdownRequested' ? null : state.intent }
+    case 'DomainReset':
+      return { ...state, intent: event.data.cause === 'request' ? null : state.intent }
+    case 'DomainSuspendRequested':
+    case 'DomainResumeRequested':
+    case 'DomainResetRequested':
+    case 'DomainShutdownRequested':
+    case 'DomainDestroyRequested':
+      return { ...state, intent: event.type }
+    case 'DomainStartFailed':
+    case 'DomainDestroyed':
+    case 'DomainShutOff':
+    case 'DomainCrashed':
+      return { ...state, run: { phase: 'off' }, intent: null, snapshotIntent: null }
+    case 'SnapshotRequested':
+      return { ...state, snapshotIntent: event.data }
+    case 'SnapshotCreated':
+      return { ...state, snapshotIntent: null }
+    case 'CommandFailed':
+      return event.data.intent === 'SnapshotRequested' ? { ...state, snapshotIntent: null } : { ...state, intent: null }
+    default:
+      return state
+  }
+}
+
+function withPaused(state: Lifecycle, paused: boolean): Lifecycle {
+  return state.run.phase === 'running' ? { ...state, run: { ...state.run, paused } } : state
+}
+
+/** An intent is settled by the outcome of the request, not by the same change made by the hypervisor on its own. */
+function settled(state: Lifecycle, intent: Intent, cause: 'request' | 'hypervisor'): Intent | null {
+  return cause === 'request' && state.intent === intent ? null : state.intent
+}
