@@ -1,0 +1,77 @@
+#!/usr/bin/env node
+// The command `chronovisor`. The machine's own Node may be as old as 18, so this file is plain JavaScript in that
+// version's syntax: it finds the Node 24 that the package depends on and hands over to it.
+// It runs src/cli/chronovisor.ts in a clone, dist/src/cli/chronovisor.js in an installed package.
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import module, { createRequire } from 'node:module'
+import { homedir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+const WANTED_MAJOR = 24
+const packageRoot = dirname(dirname(fileURLToPath(import.meta.url)))
+
+/** The TypeScript of a clone if it is there (only clones have it), else the compiled file of the package. */
+function entryFile() {
+  const source = join(packageRoot, 'src', 'cli', 'chronovisor.ts')
+  if (existsSync(source)) return source
+  const compiled = join(packageRoot, 'dist', 'src', 'cli', 'chronovisor.js')
+  if (existsSync(compiled)) return compiled
+  return fail(`neither ${source} nor ${compiled} exists; install the package again`)
+}
+
+/** Resolved like any dependency, so it is found in a clone and where an installer hoisted it. */
+function ownNode() {
+  const name = `node-${process.platform}-${process.arch}`
+  try {
+    const node = join(dirname(createRequire(import.meta.url).resolve(`${name}/package.json`)), 'bin', 'node')
+    if (existsSync(node)) return node
+  } catch {
+    // told below, together with the case that the package is there and its program is not
+  }
+  return fail(
+    `this Node is ${process.version}, ${WANTED_MAJOR} or newer is needed, and the package ${name} that brings it ` +
+      'is not installed. Run npm install again on Linux x64 or arm64, with optional dependencies',
+  )
+}
+
+/** Not the default below /tmp: there any user could put prepared code in the way of a daemon that runs as root. */
+function compileCacheDirectory() {
+  if (process.getuid && process.getuid() === 0) return '/var/cache/chronovisor/compile'
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'chronovisor', 'compile')
+}
+
+async function runHere() {
+  if (!process.env.NODE_COMPILE_CACHE) module.enableCompileCache(compileCacheDirectory())
+  const entry = entryFile()
+  process.argv[1] = entry
+  await import(pathToFileURL(entry).href)
+}
+
+/** Runs the same command under our own Node and ends as it ended. */
+function runUnder(node) {
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' })
+  for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT', 'SIGQUIT']) {
+    process.on(signal, () => {
+      // Ctrl-C and Ctrl-\ reach every process of the terminal by themselves: forwarded they would count twice.
+      const fromTerminal = process.stdin.isTTY && (signal === 'SIGINT' || signal === 'SIGQUIT')
+      if (!fromTerminal) child.kill(signal)
+    })
+  }
+  child.on('error', (error) => fail(`${node} does not run: ${error.message}`))
+  child.on('exit', (code, signal) => {
+    if (signal === null) process.exit(code === null ? 1 : code)
+    process.removeAllListeners(signal)
+    process.kill(process.pid, signal)
+  })
+}
+
+/** @returns {never} */
+function fail(reason) {
+  process.stderr.write(`Cannot start chronovisor: ${reason}\n`)
+  process.exit(1)
+}
+
+if (Number(process.versions.node.split('.')[0]) >= WANTED_MAJOR) await runHere()
+else runUnder(ownNode())

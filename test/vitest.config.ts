@@ -1,0 +1,21 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+// The linter forbids default exports; vitest asks for this one.
+export default defineConfig({
+  root: fileURLToPath(new URL('..', import.meta.url)),
+  // No file of this project is bundled or cached beside the dependencies.
+  cacheDir: '/tmp/chronovisor-vitest-cache',
+  test: {
+    include: ['test/**/*.test.ts'],
+    pool: 'forks',
+    // Integration tests start real servers: more at a time measure nothing but each other.
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 10_000,
+    // A test that passes on the second try is a fault that somebody will meet.
+    retry: 0,
+    coverage: { provider: 'v8', include: ['src/**/*.ts', 'projections/**/*.ts'], reportsDirectory: 'coverage' },
+  },
+})
