@@ -41,6 +41,7 @@ export const blockJobFacts = {
     meaning: 'The disk is the target; the layers above it left the chain.',
     data: v.object({
       jobId: v.string(),
+      disk: v.string(),
       chain: v.array(v.number()),
       frozenMs: v.nullable(v.number()),
       settledBy: v.picklist(['hypervisor', 'record']),
@@ -50,6 +51,7 @@ export const blockJobFacts = {
     meaning: 'A pull or an inactive commit ended well; the merged layers left the chain.',
     data: v.object({
       jobId: v.string(),
+      disk: v.string(),
       chain: v.array(v.number()),
       files: v.array(v.object({ index: v.number(), file: fileIdentity })),
     }),

@@ -36,6 +36,7 @@ export const lifecycleFacts = {
   DomainStartRequested: fact(1, {
     meaning: 'A start was asked for and is possible; the process does not exist yet.',
     data: v.object({
+      name: v.string(),
       domainId: v.number(),
       definitionSha256: sha256Text,
       capsId: v.string(),

@@ -37,19 +37,23 @@ export function evolveChains(chains: Chains, event: AnyFact): Chains {
         const below = current.byDisk[disk.disk] ?? []
         return withDisk(current, disk.disk, [{ ...disk.overlay, createdBy: `snapshot ${event.data.name}` }, ...below])
       }, chains)
+    case 'BlockJobPivoted':
+      return keepLayers(chains, { disk: event.data.disk, indexes: event.data.chain })
+    case 'BlockJobCompleted':
+      return withFiles(keepLayers(chains, { disk: event.data.disk, indexes: event.data.chain }), event.data.files)
     default:
       return chains
   }
 }
 
 /** The chain that keeps only the layers of the given indexes, in that order: the effect of a block job's outcome. */
-export function keepLayers(chains: Chains, kept: { readonly disk: string; readonly indexes: readonly number[] }): Chains {
+function keepLayers(chains: Chains, kept: { readonly disk: string; readonly indexes: readonly number[] }): Chains {
   const layers = chains.byDisk[kept.disk] ?? []
   return withDisk(chains, kept.disk, kept.indexes.flatMap((index) => layers.find((layer) => layer.index === index) ?? []))
 }
 
 /** Replaces recorded identities of files, in whichever chains they stand. */
-export function withFiles(
+function withFiles(
   chains: Chains,
   files: readonly { readonly index: number; readonly file: Layer['file'] | null }[],
 ): Chains {

@@ -2,7 +2,7 @@ import type { AnyFact } from '../events/catalogue.ts'
 import { newFact } from '../events/catalogue.ts'
 import { Fault } from '../util/fault.ts'
 import { type BlockJobs, evolveBlockJobs } from './block-job.ts'
-import { type Chains, evolveChains, keepLayers, noChains } from './chain.ts'
+import { type Chains, evolveChains, noChains } from './chain.ts'
 import { evolveLifecycle, type Lifecycle, noLifecycle, type Run } from './lifecycle.ts'
 import { evolveSnapshots, noSnapshots, type Snapshots } from './snapshots.ts'
 
@@ -20,18 +20,10 @@ export const noDomain: Domain = { ...noLifecycle, chains: noChains, jobs: {}, sn
 export function evolveDomain(domain: Domain, event: AnyFact): Domain {
   return {
     ...evolveLifecycle(domain, event),
-    chains: evolveJobChains(evolveChains(domain.chains, event), { event, jobs: domain.jobs }),
+    chains: evolveChains(domain.chains, event),
     jobs: evolveBlockJobs(domain.jobs, event),
     snapshots: evolveSnapshots(domain.snapshots, event),
   }
-}
-
-/** The outcome of a job names the layers that stay; which disk it is about stands in its request. */
-function evolveJobChains(chains: Chains, fact: { readonly event: AnyFact; readonly jobs: BlockJobs }): Chains {
-  const { event, jobs } = fact
-  if (event.type !== 'BlockJobPivoted' && event.type !== 'BlockJobCompleted') return chains
-  const job = jobs[event.data.jobId]
-  return job === undefined ? chains : keepLayers(chains, { disk: job.disk, indexes: event.data.chain })
 }
 
 /** A word for where a run is, as error texts say it. */
@@ -65,15 +57,15 @@ export function checkDefine(domain: Domain, context: DefineContext): void {
   }
 }
 
-/** Refuses to forget a definition while snapshots refer to it, unless their records go with it. */
+/**
+ * Refuses to forget a definition while snapshots refer to it, unless their records go with it. A running domain goes on
+ * without a definition (it is transient from then on) and is gone when its run ends.
+ */
 export function decideUndefine(domain: Domain, options: { readonly dropSnapshots: boolean }): readonly AnyFact[] {
   if (domain.definition === null) throw new Fault('operation_invalid', 'cannot undefine transient domain')
   const names = Object.keys(domain.snapshots.parents)
   if (names.length > 0 && !options.dropSnapshots && domain.run.phase === 'off') {
     throw new Fault('operation_invalid', `cannot delete inactive domain with ${names.length} snapshots`)
-  }
-  if (domain.run.phase !== 'off') {
-    throw new Fault('operation_unsupported', `Cannot undefine domain "${domain.definition.name}": it is ${phaseWord(domain.run)}; destroy it first, transient domains are not served yet`)
   }
   return [newFact('DomainUndefined', { name: domain.definition.name })]
 }

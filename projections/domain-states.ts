@@ -1,0 +1,121 @@
+import type { DomainFact } from './domain-fact.ts'
+import { uuidOf } from './domain-fact.ts'
+import { projection } from '../src/readmodel/projection.ts'
+import { remove, type RowChange, type Rows, table, upsert } from '../src/readmodel/table.ts'
+
+/** What a domain does. Reasons are those of the client interface, in words. */
+export interface DomainStateRow {
+  readonly domain_uuid: string
+  readonly name: string
+  readonly state: 'starting' | 'running' | 'paused' | 'shutoff' | 'crashed'
+  readonly reason: string
+  readonly domain_id: number
+  readonly live_definition_sha256: string
+  readonly caps_id: string
+  readonly pid: number
+  readonly start_ticks: bigint
+  readonly boot_id: string
+  readonly monitor_path: string
+  readonly virt_type: string
+  readonly command_line_sha256: string
+  readonly executable_sha256: string
+  readonly terminals: string
+  readonly vnc_ports: string
+  readonly persistent: boolean
+  readonly changed_at_us: bigint
+}
+
+/** States by UUID; `by_id` finds a running domain by its number. */
+export const domainStatesTable = table<DomainStateRow>()('domain_states', ['domain_uuid'], {
+  by_id: (row) => (row.domain_id > 0 ? String(row.domain_id) : null),
+})
+
+interface StateTables {
+  readonly states: Rows<DomainStateRow>
+}
+
+interface Happening {
+  readonly stream: string
+  readonly recordedAtUs: bigint
+}
+
+const noProcess = {
+  domain_id: -1,
+  live_definition_sha256: '',
+  caps_id: '',
+  pid: 0,
+  start_ticks: 0n,
+  boot_id: '',
+  monitor_path: '',
+  virt_type: '',
+  command_line_sha256: '',
+  executable_sha256: '',
+  terminals: '{}',
+  vnc_ports: '[]',
+} as const
+
+/** Read model of what domains do. */
+export const domainStates = projection<DomainFact, StateTables>({
+  name: 'domain_states',
+  version: 1,
+  live: true,
+  tables: { states: domainStatesTable },
+  on: {
+    DomainStartRequested: (event) => [
+      upsert(domainStatesTable, {
+        ...noProcess,
+        domain_uuid: uuidOf(event.stream),
+        name: event.data.name,
+        state: 'starting',
+        reason: 'starting',
+        domain_id: event.data.domainId,
+        live_definition_sha256: event.data.definitionSha256,
+        caps_id: event.data.capsId,
+        vnc_ports: JSON.stringify(event.data.vncPorts),
+        persistent: true,
+        changed_at_us: event.recordedAtUs,
+      }),
+    ],
+    DomainStarted: (event, tables) =>
+      change(event, tables, {
+        state: event.data.paused ? 'paused' : 'running',
+        reason: event.data.paused ? 'user' : 'booted',
+        pid: event.data.process.pid,
+        start_ticks: event.data.process.startTicks,
+        boot_id: event.data.process.bootId,
+        monitor_path: event.data.monitorPath,
+        virt_type: event.data.virtType,
+        command_line_sha256: event.data.commandLineSha256,
+        executable_sha256: event.data.executableSha256,
+        terminals: JSON.stringify(event.data.terminals),
+        vnc_ports: JSON.stringify(event.data.vncPorts),
+      }),
+    DomainSuspended: (event, tables) =>
+      change(event, tables, { state: 'paused', reason: event.data.cause === 'request' ? 'user' : 'hypervisor' }),
+    DomainResumed: (event, tables) => change(event, tables, { state: 'running', reason: 'unpaused' }),
+    DomainStartFailed: (event, tables) => ended(event, tables, { state: 'shutoff', reason: 'failed' }),
+    DomainDestroyed: (event, tables) => ended(event, tables, { state: 'shutoff', reason: 'destroyed' }),
+    DomainShutOff: (event, tables) => ended(event, tables, { state: 'shutoff', reason: event.data.reason }),
+    DomainCrashed: (event, tables) => ended(event, tables, { state: 'shutoff', reason: 'crashed' }),
+    DomainUndefined: (event, { states }) => {
+      const row = states.get([uuidOf(event.stream)])
+      if (row === undefined) return []
+      return row.domain_id === -1 ? [remove(domainStatesTable, [row.domain_uuid])] : [upsert(domainStatesTable, { ...row, persistent: false })]
+    },
+    DomainDefined: (event, { states }) => {
+      const row = states.get([event.data.uuid])
+      return row === undefined ? [] : [upsert(domainStatesTable, { ...row, name: event.data.name, persistent: true })]
+    },
+  },
+})
+
+function change(event: Happening, tables: StateTables, values: Partial<DomainStateRow>): RowChange[] {
+  const row = tables.states.get([uuidOf(event.stream)])
+  return row === undefined ? [] : [upsert(domainStatesTable, { ...row, ...values, changed_at_us: event.recordedAtUs })]
+}
+
+function ended(event: Happening, tables: StateTables, values: Pick<DomainStateRow, 'state' | 'reason'>): RowChange[] {
+  const row = tables.states.get([uuidOf(event.stream)])
+  if (row !== undefined && !row.persistent) return [remove(domainStatesTable, [row.domain_uuid])]
+  return change(event, tables, { ...noProcess, ...values })
+}
