@@ -1,0 +1,60 @@
+import type { RecordedEvent } from './recorded-event.ts'
+import type { LogReader } from './log-reader.ts'
+import type { PostgresAddress } from './postgres-address.ts'
+import type { LogHead } from './recorded-event.ts'
+
+/**
+ * Whether an append may still be refused. An `intent` may: a participant that cannot take it refuses it. A `fact` has happened
+ * already: it is appended whatever a participant thinks of it.
+ */
+export type AppendKind = 'intent' | 'fact'
+
+/** One request's events as the participants see them before the commit: positions, revisions and time are final if it is committed. */
+export interface StagedRequest {
+  readonly kind: AppendKind
+  readonly events: readonly RecordedEvent[]
+  /** Set when the changes computed for these very events were refused by the database: take the events without their changes. */
+  readonly poison?: Error
+}
+
+/**
+ * One data-changing SQL statement of the commit. It runs as the common table expression `name` of the commit's single statement, so
+ * it may read the names of earlier statements; parameters are `$1`..., each with an explicit cast; it must end in a RETURNING clause
+ * that yields `expectedRows` rows, or the commit fails.
+ */
+export interface CommitStatement {
+  readonly name: string
+  readonly sql: string
+  readonly values: readonly (string | Uint8Array | null)[]
+  readonly expectedRows: number
+}
+
+/** What a participant gets to load its state from, once this process is the writer and before the first append is taken. */
+export interface ParticipantContext {
+  readonly address: PostgresAddress
+  readonly head: LogHead
+  readonly reader: LogReader
+  readonly signal: AbortSignal
+}
+
+/**
+ * The port by which others take part in a commit (read models, memos). For each request in order `stage` computes, purely and once,
+ * what the events change, against committed state + the overlay of this batch; then `statements` go into the same transaction as the
+ * events; then exactly one of `committed` and `dropped` follows. All but `open` are synchronous: nothing can come between.
+ */
+export interface CommitParticipant {
+  readonly name: string
+  open(context: ParticipantContext): Promise<void>
+  /** Takes one request into the overlay, or throws and leaves the overlay as it was. Returns what takes it out again. */
+  stage(request: StagedRequest): () => void
+  statements(): readonly CommitStatement[]
+  committed(): void
+  dropped(): void
+}
+
+/** Something an operator must hear of, beside what the caller is told. */
+export interface LogAlarm {
+  readonly kind: 'unavailable' | 'available' | 'fenced' | 'quarantined' | 'listener-failed' | 'partition-failed'
+  readonly text: string
+  readonly error?: Error
+}

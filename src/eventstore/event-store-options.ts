@@ -1,0 +1,106 @@
+import type { CommitParticipant, LogAlarm } from './commit-participant.ts'
+import type { PostgresAddress } from './postgres-address.ts'
+import type { RecordedEvent, StreamWrite } from './recorded-event.ts'
+import type { AppendKind } from './commit-participant.ts'
+
+/** Who holds the log, as a second opener will be told. */
+export interface WriterHolder {
+  readonly pid: number
+  readonly startedAtUs: bigint
+  readonly host: string
+}
+
+/** Bounds of the store. */
+export interface EventStoreLimits {
+  /** Events and bytes of one commit; also the most that one append may have. */
+  readonly batchEvents: number
+  readonly batchBytes: number
+  /** Bytes of `data` and of `meta` of one event, each. */
+  readonly eventBytes: number
+  readonly blobBytes: number
+  /** Requests and bytes that wait for their turn; more is refused with LogBusyError. */
+  readonly queueRequests: number
+  readonly queueBytes: number
+  /** Stream heads, decider states and blobs kept in memory. */
+  readonly cachedStreams: number
+  readonly cachedStates: number
+  readonly cachedBlobBytes: number
+  /** Longest wait for the answer to a COMMIT before the connection is given up. */
+  readonly commitTimeoutMs: number
+  /** Longest wait of a caller whose commit is in doubt. */
+  readonly inDoubtWaitMs: number
+  /** Longest wait at open for a former writer to let go of the log. */
+  readonly lockWaitMs: number
+  /** Events of one partition; chosen when the log is made, later values are ignored. */
+  readonly partitionEvents: bigint
+}
+
+/** What is used where nothing else is said. */
+export const defaultLimits: EventStoreLimits = {
+  batchEvents: 1_000,
+  batchBytes: 4 << 20,
+  eventBytes: 60 << 10,
+  blobBytes: 16 << 20,
+  queueRequests: 10_000,
+  queueBytes: 64 << 20,
+  cachedStreams: 100_000,
+  cachedStates: 10_000,
+  cachedBlobBytes: 64 << 20,
+  commitTimeoutMs: 30_000,
+  inDoubtWaitMs: 15_000,
+  lockWaitMs: 3_000,
+  partitionEvents: 1n << 24n,
+}
+
+/** What the fence commit is made from: the new epoch, and whether this is the first start on this log. */
+export interface FenceInfo {
+  readonly epoch: number
+  readonly firstStart: boolean
+}
+
+/** How to open the log as its writer. */
+export interface EventStoreOptions {
+  readonly address: PostgresAddress
+  /** UUID of the host whose log this is; another host's log is refused. */
+  readonly hostId: string
+  readonly holder: WriterHolder
+  /** The events of the fence commit (`DaemonStarted`), expected revision `any`; at least one event. */
+  fence(info: FenceInfo): readonly StreamWrite[]
+  readonly participants?: readonly CommitParticipant[]
+  readonly limits?: Partial<EventStoreLimits>
+  /** Wall clock, microseconds since 1970. */
+  readonly nowUs?: () => bigint
+  readonly onAlarm?: (alarm: LogAlarm) => void
+  readonly signal?: AbortSignal
+}
+
+/** How to append. */
+export interface AppendOptions {
+  /** `intent` unless told: see {@link AppendKind}. */
+  readonly kind?: AppendKind
+  /** Takes the request back while it still waits for its turn; later it has no effect. */
+  readonly signal?: AbortSignal
+}
+
+/** What was appended. Nothing new (an idempotent retry, a decision without writes): `events` are the ones already there, or none. */
+export interface AppendResult {
+  readonly commitNo: bigint
+  readonly lastPosition: bigint
+  readonly events: readonly RecordedEvent[]
+}
+
+/** One commit, as listeners are told of it, in order and after the participants have it in their live state. */
+export interface Commit {
+  readonly commitNo: bigint
+  readonly recordedAtUs: bigint
+  readonly events: readonly RecordedEvent[]
+}
+
+/** Is told of every commit; must not throw or wait. Those registered first are told first. */
+export type CommitListener = (commit: Commit) => void
+
+/** The content-addressed texts. */
+export interface BlobReader {
+  /** The bytes whose SHA-256 is the given lower-case hex; throws where the log has no such text. */
+  read(sha256: string): Promise<Uint8Array>
+}
