@@ -12,7 +12,8 @@ create table disk_layers (
   inode bigint not null,
   size_bytes bigint not null,
   mtime_ns bigint not null,
-  ctime_ns bigint not null
+  ctime_ns bigint not null,
+  like temporal_row including comments
 );
 comment on table disk_layers is 'Backing chains: one row per file of the chain of each disk.';
 comment on column disk_layers.domain_uuid is 'UUID of the domain.';

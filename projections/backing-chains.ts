@@ -1,6 +1,7 @@
+import type { RecordedEvent } from '../src/eventstore/recorded-event.ts'
 import { type Chains, evolveChains, type Layer } from '../src/model/chain.ts'
-import { projection, type RecordedFact } from '../src/readmodel/projection.ts'
-import { remove, type RowChange, type Rows, table, upsert } from '../src/readmodel/table.ts'
+import { projection } from '../src/readmodel/projection.ts'
+import { remove, type RowChange, type RowsOf, table, upsert } from '../src/readmodel/table.ts'
 import { type DomainFact, uuidOf } from './domain-fact.ts'
 
 /** One file of the chain of one disk. */
@@ -28,11 +29,11 @@ export const diskLayersTable = table<DiskLayerRow>()('disk_layers', ['domain_uui
 })
 
 interface ChainTables {
-  readonly layers: Rows<DiskLayerRow>
+  readonly layers: RowsOf<typeof diskLayersTable>
 }
 
 /** Read model of backing chains: the model's own rules, applied to the rows of one domain. */
-export const backingChains = projection<DomainFact, ChainTables>({
+export const backingChains = projection<DomainFact>()({
   name: 'backing_chains',
   version: 1,
   live: true,
@@ -48,18 +49,18 @@ export const backingChains = projection<DomainFact, ChainTables>({
     SnapshotCreated: rowsAfter,
     BlockJobPivoted: rowsAfter,
     BlockJobCompleted: rowsAfter,
-    DomainUndefined: (event, { layers }) =>
-      layers.by('by_domain', uuidOf(event.stream)).map((row) => remove(diskLayersTable, [row.domain_uuid, row.disk, row.layer])),
+    DomainUndefined: (_event, { layers }, recorded) =>
+      layers.by('by_domain', uuidOf(recorded.stream)).map((row) => remove(diskLayersTable, row)),
   },
 })
 
-function rowsAfter(event: RecordedFact<DomainFact>, { layers }: ChainTables): RowChange[] {
-  const uuid = uuidOf(event.stream)
+function rowsAfter(event: DomainFact, { layers }: ChainTables, recorded: RecordedEvent): RowChange[] {
+  const uuid = uuidOf(recorded.stream)
   const before = layers.by('by_domain', uuid)
   const wanted = rowsOf(uuid, evolveChains(chainsOf(before), event))
   const kept = new Set(wanted.map((row) => `${row.disk}/${row.layer}`))
   return [
-    ...before.filter((row) => !kept.has(`${row.disk}/${row.layer}`)).map((row) => remove(diskLayersTable, [uuid, row.disk, row.layer])),
+    ...before.filter((row) => !kept.has(`${row.disk}/${row.layer}`)).map((row) => remove(diskLayersTable, row)),
     ...wanted.map((row) => upsert(diskLayersTable, row)),
   ]
 }
@@ -75,7 +76,13 @@ export function chainsOf(rows: readonly DiskLayerRow[]): Chains {
       format: row.format === 'raw' ? 'raw' : 'qcow2',
       virtualSizeBytes: row.virtual_size_bytes,
       createdBy: row.created_by,
-      file: { device: row.device, inode: row.inode, sizeBytes: row.size_bytes, mtimeNs: row.mtime_ns, ctimeNs: row.ctime_ns },
+      file: {
+        device: row.device,
+        inode: row.inode,
+        sizeBytes: row.size_bytes,
+        mtimeNs: row.mtime_ns,
+        ctimeNs: row.ctime_ns,
+      },
     })
   }
   return { byDisk, nextIndex: 1 }
@@ -88,7 +95,12 @@ function rowsOf(uuid: string, chains: Chains): DiskLayerRow[] {
       disk,
       layer: layer.index,
       ordinal,
-      role: ordinal === 0 ? ('active' as const) : ordinal === layers.length - 1 ? ('base' as const) : ('intermediate' as const),
+      role:
+        ordinal === 0
+          ? ('active' as const)
+          : ordinal === layers.length - 1
+            ? ('base' as const)
+            : ('intermediate' as const),
       path: layer.path,
       format: layer.format,
       virtual_size_bytes: layer.virtualSizeBytes,

@@ -12,7 +12,8 @@ create table block_jobs (
   reason text,
   requested_at_us bigint not null,
   ended_at_us bigint,
-  error text
+  error text,
+  like temporal_row including comments
 );
 comment on table block_jobs is 'Block jobs: one row per job, with what became of it.';
 comment on column block_jobs.job_id is 'Id of the job: the id of the command that asked for it.';

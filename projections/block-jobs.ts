@@ -1,5 +1,6 @@
+import { decodeMetadata } from '../src/events/metadata.ts'
 import { projection } from '../src/readmodel/projection.ts'
-import { type RowChange, type Rows, table, upsert } from '../src/readmodel/table.ts'
+import { type RowChange, type RowsOf, table, upsert } from '../src/readmodel/table.ts'
 import { type DomainFact, uuidOf } from './domain-fact.ts'
 
 /** A block job and what became of it. */
@@ -8,7 +9,17 @@ export interface BlockJobRow {
   readonly domain_uuid: string
   readonly disk: string
   readonly kind: 'pull' | 'commit' | 'active_commit'
-  readonly state: 'requested' | 'running' | 'ready' | 'pivoting' | 'finalizing' | 'pivoted' | 'completed' | 'failed' | 'cancelled' | 'lost'
+  readonly state:
+    | 'requested'
+    | 'running'
+    | 'ready'
+    | 'pivoting'
+    | 'finalizing'
+    | 'pivoted'
+    | 'completed'
+    | 'failed'
+    | 'cancelled'
+    | 'lost'
   readonly base_layer: number
   readonly top_layer: number
   readonly on_ready: 'pivot' | 'keep'
@@ -26,20 +37,20 @@ export const blockJobsTable = table<BlockJobRow>()('block_jobs', ['job_id'], {
 })
 
 interface JobTables {
-  readonly jobs: Rows<BlockJobRow>
+  readonly jobs: RowsOf<typeof blockJobsTable>
 }
 
 /** Read model of block jobs. */
-export const blockJobs = projection<DomainFact, JobTables>({
+export const blockJobs = projection<DomainFact>()({
   name: 'block_jobs',
   version: 1,
   live: true,
   tables: { jobs: blockJobsTable },
   on: {
-    BlockJobRequested: (event) => [
+    BlockJobRequested: (event, _rows, recorded) => [
       upsert(blockJobsTable, {
         job_id: event.data.jobId,
-        domain_uuid: uuidOf(event.stream),
+        domain_uuid: uuidOf(recorded.stream),
         disk: event.data.disk,
         kind: event.data.kind,
         state: 'requested',
@@ -47,9 +58,9 @@ export const blockJobs = projection<DomainFact, JobTables>({
         top_layer: event.data.top,
         on_ready: event.data.onReady,
         pivot_requested: event.data.onReady === 'pivot',
-        requested_by: event.metadata.actor.program,
-        reason: event.metadata.reason,
-        requested_at_us: event.recordedAtUs,
+        requested_by: decodeMetadata(recorded.meta).actor.program,
+        reason: decodeMetadata(recorded.meta).reason,
+        requested_at_us: recorded.recordedAtUs,
         ended_at_us: null,
         error: null,
       }),
@@ -59,20 +70,29 @@ export const blockJobs = projection<DomainFact, JobTables>({
     BlockJobPivotRequested: (event, tables) => change(event.data.jobId, { tables, values: { pivot_requested: true } }),
     BlockJobPivoting: (event, tables) => change(event.data.jobId, { tables, values: { state: 'pivoting' } }),
     BlockJobFinalizing: (event, tables) => change(event.data.jobId, { tables, values: { state: 'finalizing' } }),
-    BlockJobPivoted: (event, tables) =>
-      change(event.data.jobId, { tables, values: { state: 'pivoted', ended_at_us: event.recordedAtUs } }),
-    BlockJobCompleted: (event, tables) =>
-      change(event.data.jobId, { tables, values: { state: 'completed', ended_at_us: event.recordedAtUs } }),
-    BlockJobFailed: (event, tables) =>
-      change(event.data.jobId, { tables, values: { state: 'failed', ended_at_us: event.recordedAtUs, error: event.data.error } }),
-    BlockJobCancelled: (event, tables) =>
-      change(event.data.jobId, { tables, values: { state: 'cancelled', ended_at_us: event.recordedAtUs } }),
-    BlockJobLost: (event, tables) =>
-      change(event.data.jobId, { tables, values: { state: 'lost', ended_at_us: event.recordedAtUs, error: event.data.why } }),
+    BlockJobPivoted: (event, tables, recorded) =>
+      change(event.data.jobId, { tables, values: { state: 'pivoted', ended_at_us: recorded.recordedAtUs } }),
+    BlockJobCompleted: (event, tables, recorded) =>
+      change(event.data.jobId, { tables, values: { state: 'completed', ended_at_us: recorded.recordedAtUs } }),
+    BlockJobFailed: (event, tables, recorded) =>
+      change(event.data.jobId, {
+        tables,
+        values: { state: 'failed', ended_at_us: recorded.recordedAtUs, error: event.data.error },
+      }),
+    BlockJobCancelled: (event, tables, recorded) =>
+      change(event.data.jobId, { tables, values: { state: 'cancelled', ended_at_us: recorded.recordedAtUs } }),
+    BlockJobLost: (event, tables, recorded) =>
+      change(event.data.jobId, {
+        tables,
+        values: { state: 'lost', ended_at_us: recorded.recordedAtUs, error: event.data.why },
+      }),
   },
 })
 
-function change(jobId: string, update: { readonly tables: JobTables; readonly values: Partial<BlockJobRow> }): RowChange[] {
-  const row = update.tables.jobs.get([jobId])
+function change(
+  jobId: string,
+  update: { readonly tables: JobTables; readonly values: Partial<BlockJobRow> },
+): RowChange[] {
+  const row = update.tables.jobs.get({ job_id: jobId })
   return row === undefined ? [] : [upsert(blockJobsTable, { ...row, ...update.values })]
 }

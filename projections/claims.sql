@@ -2,7 +2,8 @@ create table claims (
   kind text not null,
   subject text not null,
   domain_uuid text not null,
-  mode text not null
+  mode text not null,
+  like temporal_row including comments
 );
 comment on table claims is 'Things that only one domain may have, or several may only read: names, images in use, ports.';
 comment on column claims.kind is 'name, image or port.';

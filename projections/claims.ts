@@ -1,6 +1,6 @@
 import type { ClaimEvent } from '../src/events/claim-events.ts'
 import { projection } from '../src/readmodel/projection.ts'
-import { remove, type Rows, table, upsert } from '../src/readmodel/table.ts'
+import { remove, table, upsert } from '../src/readmodel/table.ts'
 
 /** A thing that a domain has. */
 export interface ClaimRow {
@@ -17,15 +17,22 @@ export const claimsTable = table<ClaimRow>()('claims', ['kind', 'subject', 'doma
 })
 
 /** Read model of claims. */
-export const claims = projection<ClaimEvent, { readonly claims: Rows<ClaimRow> }>({
+export const claims = projection<ClaimEvent>()({
   name: 'claims',
   version: 1,
   live: true,
   tables: { claims: claimsTable },
   on: {
     ClaimTaken: (event) => [
-      upsert(claimsTable, { kind: event.data.kind, subject: event.data.subject, domain_uuid: event.data.domain, mode: event.data.mode }),
+      upsert(claimsTable, {
+        kind: event.data.kind,
+        subject: event.data.subject,
+        domain_uuid: event.data.domain,
+        mode: event.data.mode,
+      }),
     ],
-    ClaimReleased: (event) => [remove(claimsTable, [event.data.kind, event.data.subject, event.data.domain])],
+    ClaimReleased: (event) => [
+      remove(claimsTable, { kind: event.data.kind, subject: event.data.subject, domain_uuid: event.data.domain }),
+    ],
   },
 })

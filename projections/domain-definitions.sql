@@ -8,7 +8,8 @@ create table domain_definitions (
   autostart boolean not null,
   defined_by text not null,
   defined_uid integer not null,
-  reason text
+  reason text,
+  like temporal_row including comments
 );
 comment on table domain_definitions is 'Definitions of domains: what the next start uses. One row per domain and time.';
 comment on column domain_definitions.domain_uuid is 'UUID of the domain.';

@@ -1,7 +1,7 @@
-import type { DomainFact } from './domain-fact.ts'
-import { uuidOf } from './domain-fact.ts'
+import { decodeMetadata } from '../src/events/metadata.ts'
 import { projection } from '../src/readmodel/projection.ts'
-import { remove, type Rows, table, upsert } from '../src/readmodel/table.ts'
+import { remove, table, upsert } from '../src/readmodel/table.ts'
+import { type DomainFact, uuidOf } from './domain-fact.ts'
 
 /** What the next start of a domain uses. */
 export interface DomainDefinitionRow {
@@ -23,34 +23,41 @@ export const domainDefinitionsTable = table<DomainDefinitionRow>()('domain_defin
 })
 
 /** Read model of definitions. */
-export const domainDefinitions = projection<DomainFact, { readonly definitions: Rows<DomainDefinitionRow> }>({
+export const domainDefinitions = projection<DomainFact>()({
   name: 'domain_definitions',
   version: 1,
   live: true,
   tables: { definitions: domainDefinitionsTable },
   on: {
-    DomainDefined: (event, { definitions }) => [
-      upsert(domainDefinitionsTable, {
-        domain_uuid: event.data.uuid,
-        name: event.data.name,
-        definition_sha256: event.data.definitionSha256,
-        submitted_sha256: event.data.submittedSha256,
-        caps_id: event.data.capsId,
-        emulator: event.data.emulator.binary,
-        autostart: definitions.get([event.data.uuid])?.autostart ?? false,
-        defined_by: event.metadata.actor.program,
-        defined_uid: event.metadata.actor.uid,
-        reason: event.metadata.reason,
-      }),
-    ],
-    DomainDefinitionFollowed: (event, { definitions }) => {
-      const row = definitions.get([uuidOf(event.stream)])
-      return row === undefined ? [] : [upsert(domainDefinitionsTable, { ...row, definition_sha256: event.data.definitionSha256 })]
+    DomainDefined: (event, { definitions }, recorded) => {
+      const { actor, reason } = decodeMetadata(recorded.meta)
+      return [
+        upsert(domainDefinitionsTable, {
+          domain_uuid: event.data.uuid,
+          name: event.data.name,
+          definition_sha256: event.data.definitionSha256,
+          submitted_sha256: event.data.submittedSha256,
+          caps_id: event.data.capsId,
+          emulator: event.data.emulator.binary,
+          autostart: definitions.get({ domain_uuid: event.data.uuid })?.autostart ?? false,
+          defined_by: actor.program,
+          defined_uid: actor.uid,
+          reason,
+        }),
+      ]
     },
-    DomainAutostartChanged: (event, { definitions }) => {
-      const row = definitions.get([uuidOf(event.stream)])
+    DomainDefinitionFollowed: (event, { definitions }, recorded) => {
+      const row = definitions.get({ domain_uuid: uuidOf(recorded.stream) })
+      return row === undefined
+        ? []
+        : [upsert(domainDefinitionsTable, { ...row, definition_sha256: event.data.definitionSha256 })]
+    },
+    DomainAutostartChanged: (event, { definitions }, recorded) => {
+      const row = definitions.get({ domain_uuid: uuidOf(recorded.stream) })
       return row === undefined ? [] : [upsert(domainDefinitionsTable, { ...row, autostart: event.data.autostart })]
     },
-    DomainUndefined: (event) => [remove(domainDefinitionsTable, [uuidOf(event.stream)])],
+    DomainUndefined: (_event, _rows, recorded) => [
+      remove(domainDefinitionsTable, { domain_uuid: uuidOf(recorded.stream) }),
+    ],
   },
 })

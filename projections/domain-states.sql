@@ -16,7 +16,8 @@ create table domain_states (
   terminals text not null,
   vnc_ports text not null,
   persistent boolean not null,
-  changed_at_us bigint not null
+  changed_at_us bigint not null,
+  like temporal_row including comments
 );
 comment on table domain_states is 'What each domain does: a row for every domain that ran since it was defined. A domain without a row never ran and is shut off.';
 comment on column domain_states.domain_uuid is 'UUID of the domain.';

@@ -1,7 +1,7 @@
-import type { DomainFact } from './domain-fact.ts'
-import { uuidOf } from './domain-fact.ts'
+import type { RecordedEvent } from '../src/eventstore/recorded-event.ts'
 import { projection } from '../src/readmodel/projection.ts'
-import { remove, type RowChange, type Rows, table, upsert } from '../src/readmodel/table.ts'
+import { remove, type RowChange, type RowsOf, table, upsert } from '../src/readmodel/table.ts'
+import { type DomainFact, uuidOf } from './domain-fact.ts'
 
 /** What a domain does. Reasons are those of the client interface, in words. */
 export interface DomainStateRow {
@@ -31,12 +31,7 @@ export const domainStatesTable = table<DomainStateRow>()('domain_states', ['doma
 })
 
 interface StateTables {
-  readonly states: Rows<DomainStateRow>
-}
-
-interface Happening {
-  readonly stream: string
-  readonly recordedAtUs: bigint
+  readonly states: RowsOf<typeof domainStatesTable>
 }
 
 const noProcess = {
@@ -55,16 +50,16 @@ const noProcess = {
 } as const
 
 /** Read model of what domains do. */
-export const domainStates = projection<DomainFact, StateTables>({
+export const domainStates = projection<DomainFact>()({
   name: 'domain_states',
   version: 1,
   live: true,
   tables: { states: domainStatesTable },
   on: {
-    DomainStartRequested: (event) => [
+    DomainStartRequested: (event, _rows, recorded) => [
       upsert(domainStatesTable, {
         ...noProcess,
-        domain_uuid: uuidOf(event.stream),
+        domain_uuid: uuidOf(recorded.stream),
         name: event.data.name,
         state: 'starting',
         reason: 'starting',
@@ -73,11 +68,11 @@ export const domainStates = projection<DomainFact, StateTables>({
         caps_id: event.data.capsId,
         vnc_ports: JSON.stringify(event.data.vncPorts),
         persistent: true,
-        changed_at_us: event.recordedAtUs,
+        changed_at_us: recorded.recordedAtUs,
       }),
     ],
-    DomainStarted: (event, tables) =>
-      change(event, tables, {
+    DomainStarted: (event, tables, recorded) =>
+      change(recorded, tables, {
         state: event.data.paused ? 'paused' : 'running',
         reason: event.data.paused ? 'user' : 'booted',
         pid: event.data.process.pid,
@@ -90,32 +85,41 @@ export const domainStates = projection<DomainFact, StateTables>({
         terminals: JSON.stringify(event.data.terminals),
         vnc_ports: JSON.stringify(event.data.vncPorts),
       }),
-    DomainSuspended: (event, tables) =>
-      change(event, tables, { state: 'paused', reason: event.data.cause === 'request' ? 'user' : 'hypervisor' }),
-    DomainResumed: (event, tables) => change(event, tables, { state: 'running', reason: 'unpaused' }),
-    DomainStartFailed: (event, tables) => ended(event, tables, { state: 'shutoff', reason: 'failed' }),
-    DomainDestroyed: (event, tables) => ended(event, tables, { state: 'shutoff', reason: 'destroyed' }),
-    DomainShutOff: (event, tables) => ended(event, tables, { state: 'shutoff', reason: event.data.reason }),
-    DomainCrashed: (event, tables) => ended(event, tables, { state: 'shutoff', reason: 'crashed' }),
-    DomainUndefined: (event, { states }) => {
-      const row = states.get([uuidOf(event.stream)])
+    DomainSuspended: (event, tables, recorded) =>
+      change(recorded, tables, { state: 'paused', reason: event.data.cause === 'request' ? 'user' : 'hypervisor' }),
+    DomainResumed: (_event, tables, recorded) => change(recorded, tables, { state: 'running', reason: 'unpaused' }),
+    DomainStartFailed: (_event, tables, recorded) => ended(recorded, tables, { state: 'shutoff', reason: 'failed' }),
+    DomainDestroyed: (_event, tables, recorded) => ended(recorded, tables, { state: 'shutoff', reason: 'destroyed' }),
+    DomainShutOff: (event, tables, recorded) =>
+      ended(recorded, tables, { state: 'shutoff', reason: event.data.reason }),
+    DomainCrashed: (_event, tables, recorded) => ended(recorded, tables, { state: 'shutoff', reason: 'crashed' }),
+    DomainUndefined: (_event, { states }, recorded) => {
+      const row = states.get({ domain_uuid: uuidOf(recorded.stream) })
       if (row === undefined) return []
-      return row.domain_id === -1 ? [remove(domainStatesTable, [row.domain_uuid])] : [upsert(domainStatesTable, { ...row, persistent: false })]
+      return row.domain_id === -1
+        ? [remove(domainStatesTable, row)]
+        : [upsert(domainStatesTable, { ...row, persistent: false })]
     },
     DomainDefined: (event, { states }) => {
-      const row = states.get([event.data.uuid])
+      const row = states.get({ domain_uuid: event.data.uuid })
       return row === undefined ? [] : [upsert(domainStatesTable, { ...row, name: event.data.name, persistent: true })]
     },
   },
 })
 
-function change(event: Happening, tables: StateTables, values: Partial<DomainStateRow>): RowChange[] {
-  const row = tables.states.get([uuidOf(event.stream)])
-  return row === undefined ? [] : [upsert(domainStatesTable, { ...row, ...values, changed_at_us: event.recordedAtUs })]
+function change(recorded: RecordedEvent, tables: StateTables, values: Partial<DomainStateRow>): RowChange[] {
+  const row = tables.states.get({ domain_uuid: uuidOf(recorded.stream) })
+  return row === undefined
+    ? []
+    : [upsert(domainStatesTable, { ...row, ...values, changed_at_us: recorded.recordedAtUs })]
 }
 
-function ended(event: Happening, tables: StateTables, values: Pick<DomainStateRow, 'state' | 'reason'>): RowChange[] {
-  const row = tables.states.get([uuidOf(event.stream)])
-  if (row !== undefined && !row.persistent) return [remove(domainStatesTable, [row.domain_uuid])]
-  return change(event, tables, { ...noProcess, ...values })
+function ended(
+  recorded: RecordedEvent,
+  tables: StateTables,
+  values: Pick<DomainStateRow, 'state' | 'reason'>,
+): RowChange[] {
+  const row = tables.states.get({ domain_uuid: uuidOf(recorded.stream) })
+  if (row !== undefined && !row.persistent) return [remove(domainStatesTable, row)]
+  return change(recorded, tables, { ...noProcess, ...values })
 }

@@ -27,7 +27,8 @@ create table emulators (
   invalidated_reason text,
   invalidated_was text,
   invalidated_is text,
-  error text
+  error text,
+  like temporal_row including comments
 );
 comment on table emulators is 'Capability cache: one row per emulator binary with its latest capability version and whether it is still valid.';
 comment on column emulators.binary_path is 'Path of the emulator as it was asked for.';

@@ -1,7 +1,7 @@
 import type { FactOf } from '../src/events/catalogue.ts'
 import type { EmulatorEvent } from '../src/events/emulator-events.ts'
 import { projection } from '../src/readmodel/projection.ts'
-import { type Rows, table, upsert } from '../src/readmodel/table.ts'
+import { table, upsert } from '../src/readmodel/table.ts'
 
 /** An emulator binary with its latest capability version. */
 export interface EmulatorRow {
@@ -44,13 +44,13 @@ type Identity = FactOf<'EmulatorProbed'>['data']['identity']
 const stillValid = { invalidated_reason: null, invalidated_was: null, invalidated_is: null, error: null } as const
 
 /** Read model of capability versions. */
-export const emulators = projection<EmulatorEvent, { readonly emulators: Rows<EmulatorRow> }>({
+export const emulators = projection<EmulatorEvent>()({
   name: 'emulators',
   version: 1,
   live: true,
   tables: { emulators: emulatorsTable },
   on: {
-    EmulatorProbed: (event) => [
+    EmulatorProbed: (event, _rows, recorded) => [
       upsert(emulatorsTable, {
         binary_path: event.data.binary,
         caps_id: event.data.capsId,
@@ -61,34 +61,42 @@ export const emulators = projection<EmulatorEvent, { readonly emulators: Rows<Em
         document_sha256: event.data.documentSha256,
         conversation_sha256: event.data.conversationSha256,
         ...identityColumns(event.data.identity),
-        probed_at_us: event.recordedAtUs,
+        probed_at_us: recorded.recordedAtUs,
         ...stillValid,
       }),
     ],
-    EmulatorReprobed: (event, tables) => {
-      const row = tables.emulators.get([event.data.binary])
+    EmulatorReprobed: (event, tables, recorded) => {
+      const row = tables.emulators.get({ binary_path: event.data.binary })
       if (row === undefined) return []
       return [
         upsert(emulatorsTable, {
           ...row,
           state: 'valid',
           ...identityColumns(event.data.identity),
-          probed_at_us: event.recordedAtUs,
+          probed_at_us: recorded.recordedAtUs,
           ...stillValid,
         }),
       ]
     },
     EmulatorProbeFailed: (event, tables) => {
-      const row = tables.emulators.get([event.data.binary]) ?? neverProbed(event.data.binary)
+      const row = tables.emulators.get({ binary_path: event.data.binary }) ?? neverProbed(event.data.binary)
       const { file, error } = event.data
       const seen = file === null ? {} : { inode: file.inode, size_bytes: file.sizeBytes, ctime_ns: file.ctimeNs }
       return [upsert(emulatorsTable, { ...row, ...seen, state: 'unprobeable', error })]
     },
     EmulatorInvalidated: (event, tables) => {
-      const row = tables.emulators.get([event.data.binary])
+      const row = tables.emulators.get({ binary_path: event.data.binary })
       if (row === undefined || row.caps_id !== event.data.capsId) return []
       const { reason, was, is } = event.data
-      return [upsert(emulatorsTable, { ...row, state: 'invalidated', invalidated_reason: reason, invalidated_was: was, invalidated_is: is })]
+      return [
+        upsert(emulatorsTable, {
+          ...row,
+          state: 'invalidated',
+          invalidated_reason: reason,
+          invalidated_was: was,
+          invalidated_is: is,
+        }),
+      ]
     },
   },
 })

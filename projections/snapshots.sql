@@ -6,7 +6,8 @@ create table snapshots (
   description text,
   state text not null,
   created_at_us bigint not null,
-  definition_sha256 text not null
+  definition_sha256 text not null,
+  like temporal_row including comments
 );
 comment on table snapshots is 'Snapshots: the tree of the recorded snapshots of each domain.';
 comment on column snapshots.domain_uuid is 'UUID of the domain.';
@@ -24,7 +25,8 @@ create table snapshot_disks (
   ordinal integer not null,
   snapshot text not null,
   format text,
-  path text
+  path text,
+  like temporal_row including comments
 );
 comment on table snapshot_disks is 'What each snapshot did with each disk.';
 comment on column snapshot_disks.domain_uuid is 'UUID of the domain.';

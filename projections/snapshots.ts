@@ -1,5 +1,5 @@
 import { projection } from '../src/readmodel/projection.ts'
-import { remove, type RowChange, type Rows, table, upsert } from '../src/readmodel/table.ts'
+import { remove, type RowChange, type RowsOf, table, upsert } from '../src/readmodel/table.ts'
 import { type DomainFact, uuidOf } from './domain-fact.ts'
 
 /** A recorded snapshot and its place in the tree. */
@@ -26,7 +26,9 @@ export interface SnapshotDiskRow {
 }
 
 /** Snapshots by domain and name; `by_domain` finds the tree of a domain. */
-export const snapshotsTable = table<SnapshotRow>()('snapshots', ['domain_uuid', 'name'], { by_domain: (row) => row.domain_uuid })
+export const snapshotsTable = table<SnapshotRow>()('snapshots', ['domain_uuid', 'name'], {
+  by_domain: (row) => row.domain_uuid,
+})
 
 /** Disks of snapshots; `by_snapshot` is keyed by `uuid/name`. */
 export const snapshotDisksTable = table<SnapshotDiskRow>()('snapshot_disks', ['domain_uuid', 'name', 'disk'], {
@@ -34,20 +36,20 @@ export const snapshotDisksTable = table<SnapshotDiskRow>()('snapshot_disks', ['d
 })
 
 interface SnapshotTables {
-  readonly snapshots: Rows<SnapshotRow>
-  readonly disks: Rows<SnapshotDiskRow>
+  readonly snapshots: RowsOf<typeof snapshotsTable>
+  readonly disks: RowsOf<typeof snapshotDisksTable>
 }
 
 /** Read model of snapshots. */
-export const snapshots = projection<DomainFact, SnapshotTables>({
+export const snapshots = projection<DomainFact>()({
   name: 'snapshots',
   version: 1,
   live: true,
   tables: { snapshots: snapshotsTable, disks: snapshotDisksTable },
   on: {
-    SnapshotCreated: (event, tables) => {
+    SnapshotCreated: (event, tables, recorded) => {
       if (!event.data.metadata) return []
-      const uuid = uuidOf(event.stream)
+      const uuid = uuidOf(recorded.stream)
       const { name, parent, description, state, createdAtUs, definitionSha256 } = event.data
       const rows = tables.snapshots.by('by_domain', uuid)
       return [
@@ -75,9 +77,10 @@ export const snapshots = projection<DomainFact, SnapshotTables>({
         ),
       ]
     },
-    SnapshotDeleted: (event, tables) => withoutSnapshot(uuidOf(event.stream), { name: event.data.name, tables }),
-    DomainUndefined: (event, tables) => {
-      const uuid = uuidOf(event.stream)
+    SnapshotDeleted: (event, tables, recorded) =>
+      withoutSnapshot(uuidOf(recorded.stream), { name: event.data.name, tables }),
+    DomainUndefined: (_event, tables, recorded) => {
+      const uuid = uuidOf(recorded.stream)
       return tables.snapshots.by('by_domain', uuid).flatMap((row) => removal(uuid, { name: row.name, tables }))
     },
   },
@@ -85,7 +88,7 @@ export const snapshots = projection<DomainFact, SnapshotTables>({
 
 function withoutSnapshot(uuid: string, what: { readonly name: string; readonly tables: SnapshotTables }): RowChange[] {
   const { name, tables } = what
-  const gone = tables.snapshots.get([uuid, name])
+  const gone = tables.snapshots.get({ domain_uuid: uuid, name })
   if (gone === undefined) return []
   const rows = tables.snapshots.by('by_domain', uuid)
   const orphans = rows.filter((row) => row.parent === name).map((row) => ({ ...row, parent: gone.parent }))
@@ -100,7 +103,7 @@ function withoutSnapshot(uuid: string, what: { readonly name: string; readonly t
 function removal(uuid: string, what: { readonly name: string; readonly tables: SnapshotTables }): RowChange[] {
   const disks = what.tables.disks.by('by_snapshot', `${uuid}/${what.name}`)
   return [
-    remove(snapshotsTable, [uuid, what.name]),
-    ...disks.map((disk) => remove(snapshotDisksTable, [uuid, what.name, disk.disk])),
+    remove(snapshotsTable, { domain_uuid: uuid, name: what.name }),
+    ...disks.map((disk) => remove(snapshotDisksTable, disk)),
   ]
 }

@@ -22,13 +22,36 @@ export interface Commands {
   destroyDomain(caller: Caller, request: { readonly uuid: string; readonly graceful: boolean }): Promise<void>
   /** External disk-only snapshots at this stage; returns the snapshot's name. */
   createSnapshot(caller: Caller, request: SnapshotRequest): Promise<string>
-  deleteSnapshot(caller: Caller, request: { readonly uuid: string; readonly name: string; readonly children: boolean; readonly childrenOnly: boolean; readonly metadataOnly: boolean }): Promise<void>
+  deleteSnapshot(
+    caller: Caller,
+    request: {
+      readonly uuid: string
+      readonly name: string
+      readonly children: boolean
+      readonly childrenOnly: boolean
+      readonly metadataOnly: boolean
+    },
+  ): Promise<void>
   /** `base` null = everything below the active image is pulled. Returns the job's id; the daemon carries the job to its end. */
-  pullBlocks(caller: Caller, request: { readonly uuid: string; readonly disk: string; readonly base: string | null; readonly bytesPerSecond: bigint }): Promise<string>
+  pullBlocks(
+    caller: Caller,
+    request: {
+      readonly uuid: string
+      readonly disk: string
+      readonly base: string | null
+      readonly bytesPerSecond: bigint
+    },
+  ): Promise<string>
   commitBlocks(caller: Caller, request: CommitRequest): Promise<string>
   /** Pivot: waits for READY and the pivot itself, up to the limit of waiting. Otherwise the job is cancelled; `wait` false returns at once. */
-  endBlockJob(caller: Caller, request: { readonly uuid: string; readonly disk: string; readonly pivot: boolean; readonly wait: boolean }): Promise<void>
-  setBlockJobSpeed(caller: Caller, request: { readonly uuid: string; readonly disk: string; readonly bytesPerSecond: bigint }): Promise<void>
+  endBlockJob(
+    caller: Caller,
+    request: { readonly uuid: string; readonly disk: string; readonly pivot: boolean; readonly wait: boolean },
+  ): Promise<void>
+  setBlockJobSpeed(
+    caller: Caller,
+    request: { readonly uuid: string; readonly disk: string; readonly bytesPerSecond: bigint },
+  ): Promise<void>
   /** Declares the chain found on disk to be right; the operator's answer to a refused start. */
   adoptChain(caller: Caller, request: { readonly uuid: string; readonly disk: string }): Promise<readonly string[]>
 }

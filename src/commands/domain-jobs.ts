@@ -55,7 +55,10 @@ export class DomainJobs {
       return this.#hold(uuid, { queue: fresh, holder })
     }
     if (queue.waiting.length >= this.#limits.maxWaiting) {
-      throw new Fault('operation_timeout', `cannot acquire state change lock: ${queue.waiting.length} others wait already ${heldBy(queue.held, this.#clock)}`)
+      throw new Fault(
+        'operation_timeout',
+        `cannot acquire state change lock: ${queue.waiting.length} others wait already ${heldBy(queue.held, this.#clock)}`,
+      )
     }
     return await this.#wait(queue, holder)
   }

@@ -33,12 +33,27 @@ export interface Reads {
 /** Texts that reads print; they come from memory, only for a moment long gone from the log. */
 export interface ReadTexts {
   /** Domain XML: the running one, or with `inactive` the one of the next start. */
-  domainXml(domain: DomainView, options: { readonly inactive: boolean; readonly secure: boolean }): string | Promise<string>
+  domainXml(
+    domain: DomainView,
+    options: { readonly inactive: boolean; readonly secure: boolean },
+  ): string | Promise<string>
   snapshotXml(domain: DomainView, name: string): string | Promise<string>
   /** Host capabilities with the guests of the known emulators; emulators never asked are probed first. */
   hostCapabilitiesXml(): Promise<string>
   /** Domain capabilities of one emulator; probes that one if need be. Null arguments stand for the defaults. */
-  domainCapabilitiesXml(wanted: { readonly binary: string | null; readonly arch: string | null; readonly machine: string | null; readonly virtType: string | null }): Promise<string>
+  domainCapabilitiesXml(wanted: {
+    readonly binary: string | null
+    readonly arch: string | null
+    readonly machine: string | null
+    readonly virtType: string | null
+  }): Promise<string>
   /** Definition of the next start, parsed: for `domstats`, block info and the like. */
-  metadata(domain: DomainView, wanted: { readonly kind: 'description' | 'title' | 'element'; readonly uri: string | null; readonly inactive: boolean }): string | Promise<string>
+  metadata(
+    domain: DomainView,
+    wanted: {
+      readonly kind: 'description' | 'title' | 'element'
+      readonly uri: string | null
+      readonly inactive: boolean
+    },
+  ): string | Promise<string>
 }

@@ -17,7 +17,10 @@ export interface Driver {
   /** Finds the process of a domain again after a restart of the daemon. Never touches a process that is not the one recorded. */
   reattach(domain: RunningDomain, signal: AbortSignal): Promise<Reattached>
   /** Finds the process of a start that was requested but never recorded as done (pid file and monitor of this uuid, confirmed by query-uuid). */
-  findUnrecorded(domain: { readonly uuid: string; readonly name: string }, signal: AbortSignal): Promise<RunningDomain | null>
+  findUnrecorded(
+    domain: { readonly uuid: string; readonly name: string },
+    signal: AbortSignal,
+  ): Promise<RunningDomain | null>
   /** Forgets the connections to all domains; their processes go on. */
   detach(): Promise<void>
   suspend(uuid: string, signal: AbortSignal): Promise<void>
@@ -113,7 +116,11 @@ export interface StartedDomain {
 
 /** What became of a domain while the daemon was away. */
 export type Reattached =
-  | { readonly kind: 'running'; readonly state: 'running' | 'paused' | 'prelaunch'; readonly jobs: readonly HypervisorJob[] }
+  | {
+      readonly kind: 'running'
+      readonly state: 'running' | 'paused' | 'prelaunch'
+      readonly jobs: readonly HypervisorJob[]
+    }
   | { readonly kind: 'gone'; readonly why: 'host_rebooted' | 'process_gone' | 'process_is_another' }
   | { readonly kind: 'silent'; readonly why: string }
 
@@ -126,12 +133,44 @@ export interface SnapshotDisk {
 
 /** A block job to start; ids of jobs are the ids of their requests. */
 export type BlockJobStart =
-  | { readonly kind: 'pull'; readonly jobId: string; readonly target: string; readonly top: DiskLayer; readonly base: DiskLayer | null; readonly bytesPerSecond: bigint }
-  | { readonly kind: 'commit'; readonly jobId: string; readonly target: string; readonly active: DiskLayer; readonly top: DiskLayer; readonly base: DiskLayer; readonly bytesPerSecond: bigint }
-  | { readonly kind: 'active_commit'; readonly jobId: string; readonly target: string; readonly top: DiskLayer; readonly base: DiskLayer; readonly bytesPerSecond: bigint }
+  | {
+      readonly kind: 'pull'
+      readonly jobId: string
+      readonly target: string
+      readonly top: DiskLayer
+      readonly base: DiskLayer | null
+      readonly bytesPerSecond: bigint
+    }
+  | {
+      readonly kind: 'commit'
+      readonly jobId: string
+      readonly target: string
+      readonly active: DiskLayer
+      readonly top: DiskLayer
+      readonly base: DiskLayer
+      readonly bytesPerSecond: bigint
+    }
+  | {
+      readonly kind: 'active_commit'
+      readonly jobId: string
+      readonly target: string
+      readonly top: DiskLayer
+      readonly base: DiskLayer
+      readonly bytesPerSecond: bigint
+    }
 
 /** States of a job, as QEMU's JobStatus names them. */
-export type HypervisorJobStatus = 'created' | 'running' | 'paused' | 'ready' | 'standby' | 'waiting' | 'pending' | 'aborting' | 'concluded' | 'null'
+export type HypervisorJobStatus =
+  | 'created'
+  | 'running'
+  | 'paused'
+  | 'ready'
+  | 'standby'
+  | 'waiting'
+  | 'pending'
+  | 'aborting'
+  | 'concluded'
+  | 'null'
 
 /** A job as the hypervisor knows it. */
 export interface HypervisorJob {
@@ -185,6 +224,11 @@ export type DriverFact =
   | { readonly kind: 'reset'; readonly uuid: string }
   | { readonly kind: 'guestShutdown'; readonly uuid: string }
   | { readonly kind: 'guestPanicked'; readonly uuid: string }
-  | { readonly kind: 'ended'; readonly uuid: string; readonly how: 'shutdown' | 'crashed' | 'killed'; readonly detail: string }
+  | {
+      readonly kind: 'ended'
+      readonly uuid: string
+      readonly how: 'shutdown' | 'crashed' | 'killed'
+      readonly detail: string
+    }
   | { readonly kind: 'jobChanged'; readonly uuid: string; readonly jobId: string; readonly status: HypervisorJobStatus }
   | { readonly kind: 'monitorSilent'; readonly uuid: string; readonly sinceMs: number }

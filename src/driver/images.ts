@@ -54,7 +54,10 @@ export interface Images {
   /** Takes ownership changes back; a file that is gone or has another owner meanwhile is left alone. */
   restore(changes: readonly OwnershipChange[]): Promise<void>
   /** Physical facts for `domblkinfo`: bytes the guest sees, bytes allocated, highest offset. By stat, without opening where the size is known. */
-  measure(path: string, virtualSizeBytes: bigint): Promise<{ readonly allocationBytes: bigint; readonly physicalBytes: bigint }>
+  measure(
+    path: string,
+    virtualSizeBytes: bigint,
+  ): Promise<{ readonly allocationBytes: bigint; readonly physicalBytes: bigint }>
 }
 
 /** An overlay to create on top of a backing image. */

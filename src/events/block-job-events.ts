@@ -7,7 +7,8 @@ const jobOnly = v.object({ jobId: v.string() })
 /** Facts of block jobs; stream `domain-<uuid>`. The id of a job is the id of the command that asked for it. */
 export const blockJobFacts = {
   BlockJobRequested: fact(1, {
-    meaning: 'A block job was asked for and is possible. Layers by index: base stays, top is merged; base -1 = pull everything.',
+    meaning:
+      'A block job was asked for and is possible. Layers by index: base stays, top is merged; base -1 = pull everything.',
     data: v.object({
       jobId: v.string(),
       disk: v.string(),

@@ -54,7 +54,8 @@ export class UnreadableFactError extends Error {}
 /** Reads a stored fact, of the current or of an older schema version (by its upcast). Throws {@link UnreadableFactError}. */
 export function decodeFact(type: string, stored: { readonly schema: number; readonly data: Uint8Array }): AnyFact
 export function decodeFact(type: string, stored: { readonly schema: number; readonly data: Uint8Array }): object {
-  if (!isFactType(type)) throw new UnreadableFactError(`Cannot read an event of type "${type}": it is not in the catalogue`)
+  if (!isFactType(type))
+    throw new UnreadableFactError(`Cannot read an event of type "${type}": it is not in the catalogue`)
   const row = catalogue[type]
   if (stored.schema !== row.schema) {
     throw new UnreadableFactError(`Cannot read ${type}: its schema version is ${stored.schema}, known is ${row.schema}`)

@@ -39,7 +39,8 @@ export const emulatorFacts = {
     }),
   }),
   EmulatorReprobed: fact(1, {
-    meaning: 'The emulator was asked again and answered the same: the capability version lives on with the new identity of the file.',
+    meaning:
+      'The emulator was asked again and answered the same: the capability version lives on with the new identity of the file.',
     data: v.object({ capsId: v.string(), binary: v.string(), identity: emulatorIdentity, durationMs: v.number() }),
   }),
   EmulatorProbeFailed: fact(1, {

@@ -38,7 +38,11 @@ export type FactsOf<Rows extends Record<string, AnyRow>> = {
 const decimal = /^-?(?:0|[1-9][0-9]{0,18})$/
 
 /** A signed 64-bit number: bigint in memory, decimal string in stored JSON, so that nothing is lost over 2^53. */
-export const int64 = v.pipe(v.string(), v.regex(decimal), v.transform((text) => BigInt(text)))
+export const int64 = v.pipe(
+  v.string(),
+  v.regex(decimal),
+  v.transform((text) => BigInt(text)),
+)
 
 /** Lower-case hex SHA-256: the name of a content-addressed text. */
 export const sha256Text = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))

@@ -10,7 +10,8 @@ const endOfRun = {
 /** Facts of a domain's definition and of its runs; stream `domain-<uuid>`. */
 export const lifecycleFacts = {
   DomainDefined: fact(1, {
-    meaning: 'A definition was accepted: what the client sent, what was made of it, and the capability version it was judged by.',
+    meaning:
+      'A definition was accepted: what the client sent, what was made of it, and the capability version it was judged by.',
     data: v.object({
       uuid: v.string(),
       name: v.string(),
@@ -22,7 +23,8 @@ export const lifecycleFacts = {
     }),
   }),
   DomainDefinitionFollowed: fact(1, {
-    meaning: 'The next-boot definition was changed to name the active image that a snapshot or a block job left behind.',
+    meaning:
+      'The next-boot definition was changed to name the active image that a snapshot or a block job left behind.',
     data: v.object({ definitionSha256: sha256Text, disks: v.array(v.object({ disk: v.string(), path: v.string() })) }),
   }),
   DomainUndefined: fact(1, {

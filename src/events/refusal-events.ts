@@ -4,7 +4,8 @@ import { fact, type FactsOf } from './fact.ts'
 /** Facts of commands that changed nothing; stream `refusals-<uid>`. */
 export const refusalFacts = {
   CommandRefused: fact(1, {
-    meaning: 'A command was understood and refused: by which rule, in which words. Count > 1 stands for a flood of one actor.',
+    meaning:
+      'A command was understood and refused: by which rule, in which words. Count > 1 stands for a flood of one actor.',
     data: v.object({
       procedure: v.string(),
       rule: v.string(),

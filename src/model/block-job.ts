@@ -35,19 +35,31 @@ export function decideBlockJob(command: BlockJobCommand, jobs: BlockJobs): reado
     case 'request': {
       const busy = jobOfDisk(jobs, command.data.disk)
       if (busy !== undefined) {
-        throw new Fault('operation_unsupported', `disk "${command.data.disk}" already has an active block job: ${busy.kind} is ${busy.phase}`)
+        throw new Fault(
+          'operation_unsupported',
+          `disk "${command.data.disk}" already has an active block job: ${busy.kind} is ${busy.phase}`,
+        )
       }
       return [newFact('BlockJobRequested', command.data)]
     }
     case 'pivot': {
       const job = activeJob(jobs, command.disk)
-      if (job.kind !== 'active_commit') throw new Fault('operation_invalid', `Cannot pivot disk "${command.disk}": its job is a ${job.kind}, only an active commit can pivot`)
-      if (job.cancelRequested) throw new Fault('operation_invalid', `Cannot pivot disk "${command.disk}": its job is being cancelled`)
+      if (job.kind !== 'active_commit')
+        throw new Fault(
+          'operation_invalid',
+          `Cannot pivot disk "${command.disk}": its job is a ${job.kind}, only an active commit can pivot`,
+        )
+      if (job.cancelRequested)
+        throw new Fault('operation_invalid', `Cannot pivot disk "${command.disk}": its job is being cancelled`)
       return job.pivotRequested ? [] : [newFact('BlockJobPivotRequested', { jobId: job.jobId })]
     }
     case 'cancel': {
       const job = activeJob(jobs, command.disk)
-      if (job.phase === 'pivoting' || job.phase === 'finalizing') throw new Fault('operation_invalid', `Cannot cancel the block job of disk "${command.disk}": it is ${job.phase}`)
+      if (job.phase === 'pivoting' || job.phase === 'finalizing')
+        throw new Fault(
+          'operation_invalid',
+          `Cannot cancel the block job of disk "${command.disk}": it is ${job.phase}`,
+        )
       return job.cancelRequested ? [] : [newFact('BlockJobCancelRequested', { jobId: job.jobId })]
     }
     case 'noteStarted':
@@ -70,7 +82,20 @@ export function evolveBlockJobs(jobs: BlockJobs, event: AnyFact): BlockJobs {
   switch (event.type) {
     case 'BlockJobRequested': {
       const { jobId, disk, kind, base, top, onReady, owners } = event.data
-      return { ...jobs, [jobId]: { jobId, disk, kind, base, top, owners, phase: 'requested', pivotRequested: onReady === 'pivot', cancelRequested: false } }
+      return {
+        ...jobs,
+        [jobId]: {
+          jobId,
+          disk,
+          kind,
+          base,
+          top,
+          owners,
+          phase: 'requested',
+          pivotRequested: onReady === 'pivot',
+          cancelRequested: false,
+        },
+      }
     }
     case 'BlockJobStarted':
       return changed(jobs, event.data.jobId, { phase: 'running' })

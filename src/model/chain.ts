@@ -20,7 +20,11 @@ export function evolveChains(chains: Chains, event: AnyFact): Chains {
   switch (event.type) {
     case 'BackingChainDetected':
     case 'BackingChainAdopted':
-      return withDisk(chains, event.data.disk, event.data.layers.map((layer) => ({ ...layer, createdBy: 'detection' })))
+      return withDisk(
+        chains,
+        event.data.disk,
+        event.data.layers.map((layer) => ({ ...layer, createdBy: 'detection' })),
+      )
     case 'BackingChainForgotten': {
       const { [event.data.disk]: _gone, ...byDisk } = chains.byDisk
       return { ...chains, byDisk }
@@ -49,7 +53,11 @@ export function evolveChains(chains: Chains, event: AnyFact): Chains {
 /** The chain that keeps only the layers of the given indexes, in that order: the effect of a block job's outcome. */
 function keepLayers(chains: Chains, kept: { readonly disk: string; readonly indexes: readonly number[] }): Chains {
   const layers = chains.byDisk[kept.disk] ?? []
-  return withDisk(chains, kept.disk, kept.indexes.flatMap((index) => layers.find((layer) => layer.index === index) ?? []))
+  return withDisk(
+    chains,
+    kept.disk,
+    kept.indexes.flatMap((index) => layers.find((layer) => layer.index === index) ?? []),
+  )
 }
 
 /** Replaces recorded identities of files, in whichever chains they stand. */

@@ -4,7 +4,12 @@ import type { AnyFact, FactOf } from '../events/catalogue.ts'
 export type Run =
   | { readonly phase: 'off' }
   | { readonly phase: 'starting'; readonly requested: FactOf<'DomainStartRequested'>['data'] }
-  | { readonly phase: 'running'; readonly requested: FactOf<'DomainStartRequested'>['data']; readonly started: FactOf<'DomainStarted'>['data']; readonly paused: boolean }
+  | {
+      readonly phase: 'running'
+      readonly requested: FactOf<'DomainStartRequested'>['data']
+      readonly started: FactOf<'DomainStarted'>['data']
+      readonly paused: boolean
+    }
 
 /** The definition that the next start uses. */
 export interface Definition {
@@ -15,7 +20,12 @@ export interface Definition {
 }
 
 /** An intent on a running domain whose outcome is not recorded yet. */
-export type Intent = 'DomainSuspendRequested' | 'DomainResumeRequested' | 'DomainResetRequested' | 'DomainShutdownRequested' | 'DomainDestroyRequested'
+export type Intent =
+  | 'DomainSuspendRequested'
+  | 'DomainResumeRequested'
+  | 'DomainResetRequested'
+  | 'DomainShutdownRequested'
+  | 'DomainDestroyRequested'
 
 /** Definition, run and open intent of a domain. */
 export interface Lifecycle {
@@ -27,7 +37,13 @@ export interface Lifecycle {
 }
 
 /** A domain that never was. */
-export const noLifecycle: Lifecycle = { definition: null, autostart: false, run: { phase: 'off' }, intent: null, snapshotIntent: null }
+export const noLifecycle: Lifecycle = {
+  definition: null,
+  autostart: false,
+  run: { phase: 'off' },
+  intent: null,
+  snapshotIntent: null,
+}
 
 /** The lifecycle after a fact. */
 export function evolveLifecycle(state: Lifecycle, event: AnyFact): Lifecycle {
@@ -37,7 +53,9 @@ export function evolveLifecycle(state: Lifecycle, event: AnyFact): Lifecycle {
       return { ...state, definition: { name, submittedSha256, definitionSha256, capsId } }
     }
     case 'DomainDefinitionFollowed':
-      return state.definition === null ? state : { ...state, definition: { ...state.definition, definitionSha256: event.data.definitionSha256 } }
+      return state.definition === null
+        ? state
+        : { ...state, definition: { ...state.definition, definitionSha256: event.data.definitionSha256 } }
     case 'DomainUndefined':
       return { ...state, definition: null, autostart: false }
     case 'DomainAutostartChanged':
@@ -46,7 +64,10 @@ export function evolveLifecycle(state: Lifecycle, event: AnyFact): Lifecycle {
       return { ...state, run: { phase: 'starting', requested: event.data }, intent: null }
     case 'DomainStarted':
       return state.run.phase === 'starting'
-        ? { ...state, run: { phase: 'running', requested: state.run.requested, started: event.data, paused: event.data.paused } }
+        ? {
+            ...state,
+            run: { phase: 'running', requested: state.run.requested, started: event.data, paused: event.data.paused },
+          }
         : state
     case 'DomainSuspended':
       return { ...withPaused(state, true), intent: settled(state, 'DomainSuspendRequested', event.data.cause) }

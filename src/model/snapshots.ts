@@ -19,7 +19,10 @@ export function checkNewSnapshot(snapshots: Snapshots, name: string): void {
 }
 
 /** The deletion of a snapshot's record; its children get its parent. */
-export function decideSnapshotDelete(snapshots: Snapshots, request: { readonly name: string; readonly children: boolean; readonly childrenOnly: boolean }): readonly AnyFact[] {
+export function decideSnapshotDelete(
+  snapshots: Snapshots,
+  request: { readonly name: string; readonly children: boolean; readonly childrenOnly: boolean },
+): readonly AnyFact[] {
   const parent = snapshots.parents[request.name]
   if (parent === undefined) throw new Fault('no_snapshot', `no domain snapshot with matching name '${request.name}'`)
   const descendants = request.children || request.childrenOnly ? descendantsOf(snapshots, request.name) : []
