@@ -120,7 +120,8 @@ export class QmpClient implements AsyncDisposable {
     }
     const id = `chronovisor-${this.#nextId}`
     this.#nextId += 1
-    const message = Object.keys(args).length === 0 ? { execute: command, id } : { execute: command, arguments: args, id }
+    const message =
+      Object.keys(args).length === 0 ? { execute: command, id } : { execute: command, arguments: args, id }
     const answer = Promise.withResolvers<unknown>()
     const pending: Pending = {
       command,
@@ -217,7 +218,9 @@ export class QmpClient implements AsyncDisposable {
       return
     }
     this.#pending.delete(message.id)
-    pending.settle?.(message.kind === 'reply' ? { value: message.value } : { error: new QmpError(pending.command, message) })
+    pending.settle?.(
+      message.kind === 'reply' ? { value: message.value } : { error: new QmpError(pending.command, message) },
+    )
   }
 
   #close(why: Fault | null): void {
@@ -232,7 +235,9 @@ export class QmpClient implements AsyncDisposable {
   }
 
   #howItEnded(): string {
-    return this.#lines.heldBytes === 0 ? 'QEMU closed the connection' : 'QEMU closed the connection in the middle of a message'
+    return this.#lines.heldBytes === 0
+      ? 'QEMU closed the connection'
+      : 'QEMU closed the connection in the middle of a message'
   }
 
   #fault(kind: 'operation_failed' | 'operation_timeout', why: string, cause?: unknown): Fault {

@@ -33,7 +33,13 @@ export class FakeMonitor implements AsyncDisposable {
   }
 
   /** Listens with a greeting (empty text: none at all) and a script; negotiation is answered by itself when a greeting was sent. */
-  static async listen({ greeting = fakeGreeting, script }: { readonly greeting?: string; readonly script: FakeMonitorScript }): Promise<FakeMonitor> {
+  static async listen({
+    greeting = fakeGreeting,
+    script,
+  }: {
+    readonly greeting?: string
+    readonly script: FakeMonitorScript
+  }): Promise<FakeMonitor> {
     const directory = await mkdtemp(join(tmpdir(), 'fake-monitor-'))
     const monitor = new FakeMonitor(directory, join(directory, 'qmp.sock'))
     monitor.#server.on('connection', (socket) => {

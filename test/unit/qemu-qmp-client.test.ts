@@ -41,7 +41,9 @@ describe('QmpClient.connect()', () => {
   })
 
   test('names the path when nobody listens there', async () => {
-    await expect(QmpClient.connect('/nonexistent/qmp.sock', { signal })).rejects.toThrow(/"\/nonexistent\/qmp.sock".*ENOENT/)
+    await expect(QmpClient.connect('/nonexistent/qmp.sock', { signal })).rejects.toThrow(
+      /"\/nonexistent\/qmp.sock".*ENOENT/,
+    )
   })
 
   test('refuses a path that the kernel would cut off', async () => {
@@ -51,7 +53,9 @@ describe('QmpClient.connect()', () => {
   test('ends at once when its caller gives up', async () => {
     await using monitor = await FakeMonitor.listen({ greeting: '', script: silent })
     const abort = AbortSignal.timeout(30)
-    await expect(QmpClient.connect(monitor.path, { signal: abort })).rejects.toMatchObject({ kind: 'operation_timeout' })
+    await expect(QmpClient.connect(monitor.path, { signal: abort })).rejects.toMatchObject({
+      kind: 'operation_timeout',
+    })
   })
 })
 
@@ -75,7 +79,11 @@ describe('QmpClient.execute()', () => {
     })
     const refused = session.client.execute('device_del', { id: 'x' }, { signal })
     await expect(refused).rejects.toBeInstanceOf(QmpError)
-    await expect(refused).rejects.toMatchObject({ kind: 'operation_failed', errorClass: 'DeviceNotFound', command: 'device_del' })
+    await expect(refused).rejects.toMatchObject({
+      kind: 'operation_failed',
+      errorClass: 'DeviceNotFound',
+      command: 'device_del',
+    })
   })
 
   test('gives up after its limit and drops the late answer', async () => {
@@ -83,7 +91,9 @@ describe('QmpClient.execute()', () => {
       setTimeout(() => answer(socket, id, name), name === 'slow' ? 80 : 0)
     })
     const { client } = session
-    await expect(client.execute('slow', {}, { signal, timeoutMs: 20 })).rejects.toMatchObject({ kind: 'operation_timeout' })
+    await expect(client.execute('slow', {}, { signal, timeoutMs: 20 })).rejects.toMatchObject({
+      kind: 'operation_timeout',
+    })
     expect(client.pendingCount).toBe(1)
     await new Promise((resolve) => setTimeout(resolve, 120))
     expect(client.pendingCount).toBe(0)
@@ -110,7 +120,11 @@ describe('QmpClient.execute()', () => {
 
   test.each([
     ['an answer that nobody asked for', '{"return": {}, "id": "libvirt-1"}\r\n', /answers nothing that was asked/],
-    ['an answer without an id', '{"error": {"class": "GenericError", "desc": "JSON parse error"}}\r\n', /JSON parse error/],
+    [
+      'an answer without an id',
+      '{"error": {"class": "GenericError", "desc": "JSON parse error"}}\r\n',
+      /JSON parse error/,
+    ],
     ['garbage', '\u0000\u0001\u0002\r\n', /not a QMP message/],
     ['JSON that is no message', '[1, 2]\r\n', /not a QMP message/],
     ['an event without a time', '{"event": "STOP"}\r\n', /not a QMP message/],
