@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { closeSync, cpSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import * as v from 'valibot'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { headerBytesNeeded, type ImageHeader } from '../../src/image/image-header.ts'
 import { ImageHeaderError } from '../../src/image/image-header-error.ts'
@@ -94,7 +95,10 @@ describe.skipIf(!requireTool('qemu-utils'))('images made by qemu-img', () => {
 
   test('readImageHeader() gives raw files the size that qemu-img states', () => {
     qemuImg('create', '-q', '-f', 'raw', 'plain', '1000')
-    const stated = JSON.parse(qemuImg('info', '--output=json', '-f', 'raw', 'plain').toString())
+    const stated = v.parse(
+      v.object({ 'virtual-size': v.number() }),
+      JSON.parse(qemuImg('info', '--output=json', '-f', 'raw', 'plain').toString()),
+    )
     expect(readFile(join(directory, 'plain'), 'raw').virtualSizeBytes).toBe(BigInt(stated['virtual-size']))
   })
 
@@ -107,37 +111,40 @@ describe.skipIf(!requireTool('qemu-utils'))('images made by qemu-img', () => {
   })
 })
 
-interface CorpusLayer {
-  readonly path: string
-  readonly format: string
-  readonly type: string
-  readonly capacity: number
-  readonly encryption: boolean
-  readonly backingStoreRaw: string | null
-  readonly backingStoreRawFormat: { readonly name: string | null }
-  readonly dataFileRaw?: string
-}
+const corpusLayer = v.object({
+  path: v.nullable(v.string()),
+  format: v.nullable(v.string()),
+  type: v.string(),
+  capacity: v.number(),
+  encryption: v.boolean(),
+  backingStoreRaw: v.nullable(v.string()),
+  backingStoreRawFormat: v.object({ name: v.nullable(v.string()) }),
+  dataFileRaw: v.optional(v.string()),
+})
 
-interface CorpusCase {
-  readonly id: string
-  readonly kind: string
-  readonly prepare?: unknown
-  readonly backing?: string
-  readonly rc?: number
-  readonly expectedChain?: readonly CorpusLayer[]
-}
+const corpus = v.object({
+  cases: v.array(
+    v.object({
+      id: v.string(),
+      kind: v.string(),
+      prepare: v.optional(v.unknown()),
+      backing: v.optional(v.string()),
+      expectedChain: v.optional(v.array(corpusLayer)),
+    }),
+  ),
+})
 
 describe.skipIf(!requireTool('corpora'))('the corpus of chains', () => {
   let scratch = ''
   let directory = ''
-  let cases: readonly CorpusCase[] = []
+  let cases: v.InferOutput<typeof corpus>['cases'] = []
   beforeAll(() => {
     scratch = mkdtempSync(join(tmpdir(), 'chronovisor-corpus-'))
     const source = corporaPath()
     if (statSync(source).isDirectory()) cpSync(join(source, 'chains'), join(scratch, 'chains'), { recursive: true })
     else execFileSync('tar', ['-xzf', source, '-C', scratch, '--wildcards', '*chains/*'])
     const found = execFileSync('find', [scratch, '-name', 'cases.json']).toString().trim().split('\n')
-    cases = found.flatMap((file) => JSON.parse(readFileSync(file, 'utf8')).cases)
+    cases = found.flatMap((file) => v.parse(corpus, JSON.parse(readFileSync(file, 'utf8'))).cases)
     directory = dirname(dirname(found[0] ?? ''))
   })
   afterAll(() => rmSync(scratch, { recursive: true, force: true }))
@@ -149,7 +156,8 @@ describe.skipIf(!requireTool('corpora'))('the corpus of chains', () => {
     for (const { id, kind, prepare, expectedChain } of cases) {
       if (kind !== 'chain-metadata' || prepare !== undefined || expectedChain === undefined) continue
       for (const [index, layer] of expectedChain.entries()) {
-        if (layer.type !== 'file' || (layer.format !== 'qcow2' && layer.format !== 'raw')) continue
+        if (layer.path === null || layer.type !== 'file' || (layer.format !== 'qcow2' && layer.format !== 'raw'))
+          continue
         const header = readFile(localPath(layer.path), layer.format)
         layersRead += 1
         expect(header.backing?.name ?? null, id).toBe(layer.backingStoreRaw)
