@@ -1,4 +1,4 @@
-import { element, type Parsed } from '../xml/codec.ts'
+import { element, type ElementCodec, type Parsed } from '../xml/codec.ts'
 import { child, children, optional, textChild, verbatim } from '../xml/parts.ts'
 import { someText } from '../xml/value-codec.ts'
 import { channel, consoleDevice, parallel, serial } from './character-device-def.ts'
@@ -8,8 +8,8 @@ import { graphics } from './graphics-def.ts'
 import { networkInterface } from './interface-def.ts'
 import { audio, input, memballoon, panic, rng, sound, video, watchdog } from './small-device-defs.ts'
 
-/** `<devices>`, kinds in canonical order; kinds this version does not understand are kept verbatim in their place. */
-export const devices = element('devices', {
+// Kinds in canonical order; kinds this version does not understand are kept verbatim in their place.
+const declared = element('devices', {
   emulator: optional(textChild('emulator', someText)),
   disks: children(disk),
   controllers: children(controller),
@@ -43,6 +43,12 @@ export const devices = element('devices', {
   crypto: verbatim('crypto'),
   pstore: verbatim('pstore'),
 })
+
+/** `<devices>`; printed with a start and an end tag even when there are none. */
+export const devices: ElementCodec<Parsed<typeof declared>> = {
+  ...declared,
+  write: (value) => ({ ...declared.write(value), open: true }),
+}
 
 /** The devices of a definition. */
 export type DevicesDef = Parsed<typeof devices>

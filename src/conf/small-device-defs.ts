@@ -77,8 +77,8 @@ export const memballoon = element('memballoon', {
   autodeflate: optional(attribute('autodeflate', onOff)),
   freePageReporting: optional(attribute('freePageReporting', onOff)),
   stats: optional(child(element('stats', { periodS: attribute('period', unsignedInt) }))),
-  driver: verbatim('driver'),
   ...deviceInfo,
+  driver: verbatim('driver'),
 })
 
 /** `<watchdog>`: acts when the guest stops answering. */

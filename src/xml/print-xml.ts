@@ -85,7 +85,7 @@ function block(element: XmlElement, layout: Layout): string {
   if (element.verbatim === true) return `${margin}${exact(element, '"')}\n`
   const start = margin + tag(element, "'")
   const { children } = element
-  if (children.length === 0) return `${start}/>\n`
+  if (children.length === 0) return element.open === true ? `${start}>\n${margin}</${element.name}>\n` : `${start}/>\n`
   let nested = false
   let text = false
   for (const node of children) {

@@ -12,6 +12,8 @@ export interface XmlElement {
   readonly children: readonly XmlNode[]
   /** Set by who builds the element: print it as it was read, white space included. */
   readonly verbatim?: true
+  /** Set by who builds the element: print a start and an end tag even when it is empty. */
+  readonly open?: true
 }
 
 /** Character data; `cdata` remembers that it was written as a CDATA section. */
