@@ -14,8 +14,10 @@ export const faultKinds = [
   'no_connect', // no driver serves the connection URI
   'no_domain', // the domain does not exist
   'no_domain_metadata', // the metadata element is absent
+  'no_interface',
   'no_network',
   'no_node_device',
+  'no_nwfilter',
   'no_secret',
   'no_snapshot', // the snapshot, its parent or the current snapshot does not exist
   'no_storage_pool',

@@ -1,0 +1,172 @@
+import type { Socket } from 'node:net'
+import type { Caller } from '../commands/caller.ts'
+import { type Message, type MessageHeader, payloadOffset } from '../protocol/message.ts'
+import { lookupProcedure } from '../protocol/procedure-table.ts'
+import type { Procedure } from '../protocol/procedure.ts'
+import { messageStatus, messageType } from '../protocol/programs.ts'
+import { decode } from '../xdr/xdr-codec.ts'
+import { XdrError } from '../xdr/xdr-error.ts'
+import { Fault } from '../util/fault.ts'
+import type { RpcBackend } from './backend.ts'
+import type { Call } from './call.ts'
+import { CallbackRegistry } from './callback-registry.ts'
+import type { ConnectionUri } from './connection-uri.ts'
+import type { BoundProcedure, Dispatcher } from './dispatcher.ts'
+import { notOpenError, wireErrorOf } from './error.ts'
+import type { PeerCredentials } from './peer-credentials.ts'
+import type { RpcLimits } from './rpc-limits.ts'
+import { Transport } from './transport.ts'
+
+/** What a connection needs of its server. */
+export interface ConnectionServices {
+  readonly backend: RpcBackend
+  readonly dispatcher: Dispatcher<Call>
+  readonly limits: RpcLimits
+  /** Told of errors that are the daemon's own, with the procedure that met them. */
+  onInternalError(error: unknown, procedure: string): void
+  onClosed(connection: ClientConnection, reason: string): void
+}
+
+/** What CONNECT_OPEN settled. */
+interface Session {
+  readonly uri: ConnectionUri
+  readonly readOnly: boolean
+}
+
+/** One client: its transport, who it is, what it opened and which events it wants. */
+export class ClientConnection {
+  readonly peer: PeerCredentials
+  readonly transport: Transport
+  readonly callbacks: CallbackRegistry
+  readonly backend: RpcBackend
+  readonly #services: ConnectionServices
+  readonly #readOnlySocket: boolean
+  readonly #address: string
+  #session: Session | null = null
+
+  constructor(
+    socket: Socket,
+    from: { peer: PeerCredentials; readOnly: boolean; address: string },
+    services: ConnectionServices,
+  ) {
+    this.peer = from.peer
+    this.backend = services.backend
+    this.#readOnlySocket = from.readOnly
+    this.#address = from.address
+    this.#services = services
+    this.callbacks = new CallbackRegistry(services.limits.maxCallbacks)
+    this.transport = new Transport(socket, services.limits, {
+      onCall: (message) => this.#answer(message),
+      onClosed: (reason) => services.onClosed(this, reason),
+    })
+  }
+
+  /** Whether this connection may only read: by its socket or by its flag. Before it is open, by its socket. */
+  get readOnly(): boolean {
+    return this.#session?.readOnly ?? this.#readOnlySocket
+  }
+
+  /** The URI of an open connection; throws before CONNECT_OPEN. */
+  get uri(): ConnectionUri {
+    if (this.#session === null) throw new Fault('internal', 'the connection is not open')
+    return this.#session.uri
+  }
+
+  /** Settles what the connection is. A second open is refused: rights and reason must not change under recorded calls. */
+  open(uri: ConnectionUri, options: { readonly readOnly: boolean }): void {
+    if (this.#session !== null) throw new Fault('internal', 'connection already open')
+    this.#session = { uri, readOnly: options.readOnly || this.#readOnlySocket }
+  }
+
+  #answer({ header, frame }: Message): void | Promise<void> {
+    const bound = this.#boundProcedure(header)
+    if (bound === null) return undefined
+    const { procedure } = bound
+    try {
+      const result = bound.handle(this.#call(procedure), decode(procedure.args, frame, payloadOffset))
+      if (result instanceof Promise) return this.#answerLater(header, procedure, result)
+      this.transport.reply(header, procedure.result, result)
+    } catch (error) {
+      this.#fail(header, procedure.name, error)
+    }
+    return undefined
+  }
+
+  async #answerLater(
+    header: MessageHeader,
+    procedure: Procedure<unknown, unknown>,
+    pending: Promise<unknown>,
+  ): Promise<void> {
+    try {
+      this.transport.reply(header, procedure.result, await pending)
+    } catch (error) {
+      this.#fail(header, procedure.name, error)
+    }
+  }
+
+  /** The handler of a call that may be answered; null when it was answered by an error, before any argument was read. */
+  #boundProcedure(header: MessageHeader): BoundProcedure<Call> | null {
+    const refused = this.#refusal(header)
+    if (refused !== null) {
+      this.transport.replyError(header, refused instanceof Fault ? wireErrorOf(refused) : notOpenError())
+      return null
+    }
+    return this.#services.dispatcher.find(header.procedure) ?? null
+  }
+
+  #refusal(header: MessageHeader): Fault | 'not_open' | null {
+    if (header.type !== messageType.call && header.type !== messageType.callWithFds) {
+      return new Fault('rpc', `unexpected message type ${header.type}`)
+    }
+    if (header.status !== messageStatus.ok) return new Fault('rpc', `unexpected message status ${header.status}`)
+    const found = lookupProcedure(header)
+    switch (found.kind) {
+      case 'no_program':
+        return new Fault('rpc', `Cannot find program ${header.program} version ${header.version}`)
+      case 'unknown':
+        return new Fault('rpc', `unknown procedure: ${header.procedure}`)
+      case 'known':
+        return this.#session === null ? 'not_open' : new Fault('no_support', found.name)
+      case 'served':
+        return this.#refusalOf(found.procedure, header)
+    }
+  }
+
+  #refusalOf(procedure: Procedure<unknown, unknown>, header: MessageHeader): Fault | 'not_open' | null {
+    if (this.#session === null && !procedure.beforeOpen) return 'not_open'
+    if (header.type === messageType.callWithFds)
+      return new Fault('no_support', `${procedure.name} with file descriptors`)
+    if (this.readOnly && !procedure.readOnly) {
+      return new Fault('access_denied', `read only access prevents ${procedure.name}`)
+    }
+    if (this.#services.dispatcher.find(procedure.number) === undefined) return new Fault('no_support', procedure.name)
+    return null
+  }
+
+  #fail(header: MessageHeader, procedure: string, error: unknown): void {
+    if (error instanceof XdrError) {
+      this.transport.replyError(
+        header,
+        wireErrorOf(new Fault('rpc', 'Unable to decode message payload', { subject: error.message })),
+      )
+      return
+    }
+    if (!(error instanceof Fault) || error.kind === 'internal') this.#services.onInternalError(error, procedure)
+    this.transport.replyError(header, wireErrorOf(error))
+  }
+
+  #call(procedure: Procedure<unknown, unknown>): Call {
+    const { reads, texts, commands, host, domains } = this.backend
+    return { connection: this, reads, texts, commands, host, domains, caller: this.#caller(procedure.name) }
+  }
+
+  #caller(procedure: string): Caller {
+    const { pid, uid, gid, program } = this.peer
+    return {
+      actor: { uid, gid, pid, program, address: this.#address, authentication: 'peer' },
+      procedure,
+      reason: this.#session?.uri.reason ?? null,
+      onReady: this.#session?.uri.onReady ?? 'keep',
+    }
+  }
+}

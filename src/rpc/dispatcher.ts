@@ -1,0 +1,52 @@
+import type { ArgsOf, Procedure, Procedures, ResultOf } from '../protocol/procedure.ts'
+
+/** Answers one procedure; a returned promise lets other calls of the connection go first. */
+export type Handler<P, Context> = (context: Context, args: ArgsOf<P>) => ResultOf<P> | Promise<ResultOf<P>>
+
+/** One handler for each row of a table. */
+export type Handlers<Rows extends Procedures, Context> = { readonly [K in keyof Rows]: Handler<Rows[K], Context> }
+
+/** A row and its handler, its types checked where it was bound. */
+export interface BoundProcedure<Context> {
+  readonly procedure: Procedure<unknown, unknown>
+  handle(context: Context, args: unknown): unknown
+}
+
+/** Joins a table with its handlers. */
+export function bindHandlers<Rows extends Procedures, Context>(
+  rows: Rows,
+  handlers: Handlers<Rows, Context>,
+): readonly BoundProcedure<Context>[] {
+  return Object.entries(rows).map(([name, procedure]) => {
+    const handler: unknown = handlers[name]
+    if (typeof handler !== 'function') throw new Error(`Cannot serve ${procedure.name}: it has no handler`)
+    return {
+      procedure,
+      handle: (context: Context, args: unknown): unknown => Reflect.apply(handler, undefined, [context, args]),
+    }
+  })
+}
+
+/** Everything that is served, by procedure number. */
+export class Dispatcher<Context> {
+  readonly #byNumber = new Map<number, BoundProcedure<Context>>()
+
+  constructor(bound: readonly (readonly BoundProcedure<Context>[])[]) {
+    for (const one of bound.flat()) {
+      if (this.#byNumber.has(one.procedure.number)) throw new Error(`Cannot serve ${one.procedure.name} twice`)
+      this.#byNumber.set(one.procedure.number, one)
+    }
+  }
+
+  /** The handler of a remote procedure, undefined when nobody serves it. */
+  find(number: number): BoundProcedure<Context> | undefined {
+    return this.#byNumber.get(number)
+  }
+
+  /** Names of the procedures served, in order of their numbers. */
+  names(): readonly string[] {
+    return [...this.#byNumber.values()]
+      .sort((a, b) => a.procedure.number - b.procedure.number)
+      .map((one) => one.procedure.name)
+  }
+}
