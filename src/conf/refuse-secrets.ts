@@ -1,19 +1,37 @@
 import { DefinitionError } from '../xml/definition-error.ts'
-import { type DomainDef, domain } from './domain-def.ts'
-import { withoutSecrets } from './secret-paths.ts'
+import type { XmlElement } from '../xml/xml-node.ts'
+import { domain, type DomainDef } from './domain-def.ts'
+import { secretPaths } from './secret-paths.ts'
 
-/**
- * Refuses a definition that holds a password: the log never forgets, so a secret must not get into it. Secrets get a
- * table of their own before they are accepted.
- */
-export function refuseSecrets(definition: DomainDef): void {
-  const written = domain.write(definition)
-  if (withoutSecrets(written) === written) return
+/** Paths of the secrets a definition holds, in document order. */
+export function secretsIn(def: DomainDef): readonly string[] {
+  const found: string[] = []
+  collect(domain.write(def), 'domain', found)
+  return found
+}
+
+function collect(element: XmlElement, path: string, into: string[]): void {
+  if (element.verbatim === true) return
+  for (const row of secretPaths) {
+    if (row.element !== element.name) continue
+    if (row.secret === undefined) into.push(path)
+    else if (element.attributes.some(({ name, value }) => name === row.secret && value !== '')) {
+      into.push(`${path}/@${row.secret}`)
+    }
+  }
+  for (const node of element.children) {
+    if (node.kind === 'element') collect(node, `${path}/${node.name}`, into)
+  }
+}
+
+/** Refuses a definition that holds a secret: the log is append-only, so what once is in it can never be taken out again. */
+export function refuseSecrets(def: DomainDef): void {
+  const [path] = secretsIn(def)
+  if (path === undefined) return
   throw new DefinitionError({
-    element: 'domain/devices/graphics/@passwd',
-    rule: 'no-secrets',
+    element: path,
+    rule: 'secret',
     kind: 'config_unsupported',
-    message:
-      'Cannot accept the definition: it holds a password (passwd of <graphics>, or <cookies>), and what is recorded cannot be taken back',
+    message: `Cannot use this definition: ${path} is a secret, definitions are kept for ever, so it must hold none`,
   })
 }

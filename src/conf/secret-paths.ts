@@ -1,13 +1,26 @@
 import type { XmlElement, XmlNode } from '../xml/xml-node.ts'
 
-/** Where definitions hold secrets: an attribute of an element, or an element with all it holds. */
-export const secretPaths: readonly { readonly element: string; readonly attributes?: readonly string[] }[] = [
-  { element: 'graphics', attributes: ['passwd', 'passwdValidTo', 'connected'] },
+/** One place of a definition that may hold a secret. */
+export interface SecretPath {
+  readonly element: string
+  /** The attribute that is secret; absent: the whole element is. */
+  readonly secret?: string
+  /** Attributes that say something about the secret only, and go where it goes. */
+  readonly companions?: readonly string[]
+}
+
+/** Every place of a definition that may hold a secret. References to secrets kept elsewhere (`<secret uuid=…>`) are none. */
+export const secretPaths: readonly SecretPath[] = [
+  { element: 'graphics', secret: 'passwd', companions: ['passwdValidTo', 'connected'] },
   { element: 'cookies' },
 ]
 
-const whole = new Set(secretPaths.filter((row) => row.attributes === undefined).map((row) => row.element))
-const attributes = new Map(secretPaths.map((row) => [row.element, new Set(row.attributes)]))
+const whole = new Set(secretPaths.filter((row) => row.secret === undefined).map((row) => row.element))
+const attributes = new Map(
+  secretPaths.flatMap(({ element, secret, companions = [] }): (readonly [string, ReadonlySet<string>])[] =>
+    secret === undefined ? [] : [[element, new Set([secret, ...companions])]],
+  ),
+)
 
 /** The element without secrets; parts without any are shared, not copied. Metadata belongs to the clients and is not searched. */
 export function withoutSecrets(element: XmlElement): XmlElement {
