@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import type { SetupPackage } from './setup-packages.ts'
 
+/** Debian's installer asks this program before it starts a service. */
 const POLICY_FILE = '/usr/sbin/policy-rc.d'
 const LOCK_WAIT_S = 300
 const APT_OPTIONS = ['-o', `DPkg::Lock::Timeout=${LOCK_WAIT_S}`, '-o', 'Acquire::Retries=3'] as const
@@ -22,12 +23,12 @@ const PEER_UNITS = [
  * for another apt-get. Services that come with them are not started. Throws when apt-get fails; a package that this
  * release does not have (and no replacement for it) is returned, not an error.
  */
-export function installPackages(rows: readonly SetupPackage[]): readonly SetupPackage[] {
+export function installPackages(rows: readonly SetupPackage[], policyFile = POLICY_FILE): readonly SetupPackage[] {
   run('apt-get', [...APT_OPTIONS, 'update', '--quiet'])
   const resolved = rows.map((row) => ({ row, name: availableName(row) }))
   const names = resolved.flatMap(({ name }) => (name === null ? [] : [name]))
   if (names.length > 0) {
-    withoutStartingServices(() =>
+    withoutStartingServices(policyFile, () =>
       run('apt-get', [...APT_OPTIONS, 'install', '--quiet', '--yes', '--no-install-recommends', ...names]),
     )
     if (rows.some((row) => row.package === 'libvirt-daemon-system')) retirePeerUnits()
@@ -46,13 +47,13 @@ function hasCandidate(name: string): boolean {
 }
 
 /** Debian starts what it installs unless policy-rc.d says no; an operator's own policy is left as it is. */
-function withoutStartingServices(install: () => void): void {
-  const hasOwnPolicy = existsSync(POLICY_FILE)
-  if (!hasOwnPolicy) writeFileSync(POLICY_FILE, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+function withoutStartingServices(policyFile: string, install: () => void): void {
+  const hasOwnPolicy = existsSync(policyFile)
+  if (!hasOwnPolicy) writeFileSync(policyFile, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
   try {
     install()
   } finally {
-    if (!hasOwnPolicy) rmSync(POLICY_FILE, { force: true })
+    if (!hasOwnPolicy) rmSync(policyFile, { force: true })
   }
 }
 
