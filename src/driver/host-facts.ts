@@ -47,6 +47,10 @@ export interface NodeInfo {
 /** Processes of this machine, told apart by more than their pid. */
 export interface ProcessTable {
   bootId(): string
+  /** Processes that live now, whoever owns them. */
+  list(): readonly number[]
+  /** Arguments it was started with, the program's own name first; empty when it is gone. */
+  commandLine(pid: number): readonly string[]
   /** Null when no such process lives; a zombie is dead, whoever forgets to reap it. */
   find(pid: number): ProcessIdentity | null
   /** Whether exactly this process lives. */

@@ -16,22 +16,31 @@ export interface WantedFile {
 }
 
 /**
- * Makes the QEMU user the owner of those files that it cannot use already. All or nothing: a refusal takes back what was changed before it.
- * Throws Fault naming the file, or the directory that the user cannot pass through (directories are never changed).
+ * The changes of owner that let the QEMU user use these files; nothing is changed, and files that it can use already need none.
+ * Throws Fault naming a file that even its owner could not use so, or the directory that the user cannot pass through.
  */
-export async function grantFiles(
+export async function planAccess(
   wanted: readonly WantedFile[],
   user: ProcessUser,
 ): Promise<readonly OwnershipChange[]> {
   const changes: OwnershipChange[] = []
+  for (const [path, write] of strongestUse(wanted)) {
+    const change = await planFile(path, { write, user })
+    if (change !== null) changes.push(change)
+  }
+  return changes
+}
+
+/** Makes planned changes of owner, all or none. A file that somebody gave to a third user since the plan is refused. */
+export async function grantFiles(changes: readonly OwnershipChange[]): Promise<void> {
+  const done: OwnershipChange[] = []
   try {
-    for (const [path, write] of strongestUse(wanted)) {
-      const change = await grantFile(path, { write, user })
-      if (change !== null) changes.push(change)
+    for (const change of changes) {
+      await grantFile(change)
+      done.push(change)
     }
-    return changes
   } catch (error) {
-    await restoreFiles(changes)
+    await restoreFiles(done)
     throw error
   }
 }
@@ -80,7 +89,7 @@ export async function checkTraversable(
   }
 }
 
-async function grantFile(
+async function planFile(
   path: string,
   { write, user }: { readonly write: boolean; readonly user: ProcessUser },
 ): Promise<OwnershipChange | null> {
@@ -93,9 +102,24 @@ async function grantFile(
     const use = write ? 'write' : 'read'
     if (allows(stats, user, use)) return null
     checkOwnerBits(stats, { action, user, use })
-    // Not through an open file: opening counts as opening an image. A link put here meanwhile would itself change owner, not its target.
-    await lchown(real, user.uid, user.gid)
     return changeOf(path, { stats, user })
+  } catch (error) {
+    throw explain(error, { path, action })
+  }
+}
+
+async function grantFile({ path, fromUid, fromGid, toUid, toGid }: OwnershipChange): Promise<void> {
+  const action = `give "${path}" to the QEMU user`
+  try {
+    const real = await realpath(path)
+    const { uid, gid } = await stat(real)
+    if (uid === toUid && gid === toGid) return
+    if (uid !== fromUid || gid !== fromGid) {
+      const state = `it belongs to ${uid}:${gid} now, it belonged to ${fromUid}:${fromGid} when the change was planned`
+      throw new Fault('operation_failed', `Cannot ${action}: ${state}`, { subject: path })
+    }
+    // Not through an open file: opening counts as opening an image. A link put here meanwhile would itself change owner, not its target.
+    await lchown(real, toUid, toGid)
   } catch (error) {
     throw explain(error, { path, action })
   }

@@ -10,7 +10,7 @@ import type {
 } from '../driver/images.ts'
 import { Fault } from '../util/fault.ts'
 import { createOverlay } from './create-overlay.ts'
-import { grantFiles, restoreFiles, type WantedFile } from './file-ownership.ts'
+import { grantFiles, planAccess, restoreFiles, type WantedFile } from './file-ownership.ts'
 import { checkRegular, explain, identityOf } from './image-file.ts'
 import { readChain } from './read-chain.ts'
 
@@ -79,8 +79,12 @@ export class ImageFiles implements Images {
     }
   }
 
-  async grant(wanted: readonly WantedFile[]): Promise<readonly OwnershipChange[]> {
-    return this.#user === null ? [] : await grantFiles(wanted, this.#user)
+  async planAccess(wanted: readonly WantedFile[]): Promise<readonly OwnershipChange[]> {
+    return this.#user === null ? [] : await planAccess(wanted, this.#user)
+  }
+
+  async grant(changes: readonly OwnershipChange[]): Promise<void> {
+    await grantFiles(changes)
   }
 
   async restore(changes: readonly OwnershipChange[]): Promise<void> {

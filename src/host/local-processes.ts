@@ -1,5 +1,5 @@
 import { kill } from 'node:process'
-import { readlinkSync, statSync } from 'node:fs'
+import { readdirSync, readlinkSync, statSync } from 'node:fs'
 import type { ProcessIdentity } from '../driver/driver.ts'
 import type { ExecutableFile, ProcessTable, ProcessUsage } from '../driver/host-facts.ts'
 import { type ReadHostText, readHostText } from './read-host-text.ts'
@@ -46,6 +46,17 @@ export class LocalProcesses implements ProcessTable {
   bootId(): string {
     this.#bootId ??= this.#read('/proc/sys/kernel/random/boot_id')?.trim() ?? 'unknown'
     return this.#bootId
+  }
+
+  list(): readonly number[] {
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number)
+  }
+
+  commandLine(pid: number): readonly string[] {
+    const text = this.#read(`/proc/${pid}/cmdline`) ?? ''
+    return text === '' ? [] : text.replace(/\0$/, '').split('\0')
   }
 
   find(pid: number): ProcessIdentity | null {

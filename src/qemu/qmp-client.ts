@@ -28,8 +28,8 @@ export interface QmpConnectOptions {
   readonly limits?: Partial<QmpLimits>
   /** Called for each event in its order, before the replies that follow it; must not throw. */
   readonly onEvent?: (event: QmpEvent) => void
-  /** Sees each command and each answer as JSON values, in their order: for recordings. */
-  readonly onTraffic?: (message: unknown) => void
+  /** Sees each command and each answer as JSON text, in their order: for recordings. */
+  readonly onTraffic?: (message: string) => void
 }
 
 /** How a single command is waited for. */
@@ -128,8 +128,9 @@ export class QmpClient implements AsyncDisposable {
       settle: (outcome) => ('error' in outcome ? answer.reject(outcome.error) : answer.resolve(outcome.value)),
     }
     this.#pending.set(id, pending)
-    this.#socket.write(`${JSON.stringify(message)}\r\n`)
-    this.#options.onTraffic?.(message)
+    const text = JSON.stringify(message)
+    this.#socket.write(`${text}\r\n`)
+    this.#options.onTraffic?.(text)
     return await this.#bounded(answer.promise, { pending, signal, limitMs: timeoutMs ?? this.#limits.commandTimeoutMs })
   }
 
@@ -204,7 +205,7 @@ export class QmpClient implements AsyncDisposable {
       return
     }
     if (message.kind === 'reply' || message.kind === 'error') {
-      if (this.#options.onTraffic !== undefined) this.#options.onTraffic(JSON.parse(line))
+      this.#options.onTraffic?.(line)
       this.#onAnswer(message)
     } else if (message.kind === 'event') this.#options.onEvent?.(message.event)
     else this.#greeting.resolve(message.versionText)
