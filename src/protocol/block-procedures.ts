@@ -50,6 +50,13 @@ export const blockProcedures = {
     struct({ errors: array(struct({ disk: string, error: i32 }), limits.diskErrors), count: i32 }),
     query,
   ),
+  domainBlockRebase: procedure(
+    266,
+    'DOMAIN_BLOCK_REBASE',
+    struct({ domain: domainRef, disk: string, base: stringOrNull, bandwidth: u64, flags: u32 }),
+    nothing,
+    modify,
+  ),
   domainBlockCommit: procedure(
     290,
     'DOMAIN_BLOCK_COMMIT',

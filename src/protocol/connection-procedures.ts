@@ -22,7 +22,13 @@ export const connectionProcedures = {
   connectClose: procedure(2, 'CONNECT_CLOSE', nothing, nothing, greeting),
   connectGetType: procedure(3, 'CONNECT_GET_TYPE', nothing, struct({ type: string }), query),
   connectGetVersion: procedure(4, 'CONNECT_GET_VERSION', nothing, struct({ version: u64 }), query),
-  connectGetMaxVcpus: procedure(5, 'CONNECT_GET_MAX_VCPUS', struct({ type: stringOrNull }), struct({ count: i32 }), query),
+  connectGetMaxVcpus: procedure(
+    5,
+    'CONNECT_GET_MAX_VCPUS',
+    struct({ type: stringOrNull }),
+    struct({ count: i32 }),
+    query,
+  ),
   nodeGetInfo: procedure(
     6,
     'NODE_GET_INFO',

@@ -9,7 +9,13 @@ const callbackId = struct({ callbackId: i32 })
 
 /** Registrations for events. The forms without callback ids are what clients use when feature 14 is answered by 0. */
 export const eventProcedures = {
-  connectDomainEventRegister: procedure(105, 'CONNECT_DOMAIN_EVENT_REGISTER', nothing, struct({ registered: i32 }), query),
+  connectDomainEventRegister: procedure(
+    105,
+    'CONNECT_DOMAIN_EVENT_REGISTER',
+    nothing,
+    struct({ registered: i32 }),
+    query,
+  ),
   connectDomainEventDeregister: procedure(
     106,
     'CONNECT_DOMAIN_EVENT_DEREGISTER',

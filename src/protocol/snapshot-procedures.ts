@@ -26,7 +26,13 @@ export const snapshotProcedures = {
     snapshotResult,
     modify,
   ),
-  domainSnapshotGetXmlDesc: procedure(186, 'DOMAIN_SNAPSHOT_GET_XML_DESC', snapshotFlags, struct({ xml: string }), query),
+  domainSnapshotGetXmlDesc: procedure(
+    186,
+    'DOMAIN_SNAPSHOT_GET_XML_DESC',
+    snapshotFlags,
+    struct({ xml: string }),
+    query,
+  ),
   domainSnapshotNum: procedure(187, 'DOMAIN_SNAPSHOT_NUM', domainFlags, countResult, query),
   domainSnapshotListNames: procedure(
     188,

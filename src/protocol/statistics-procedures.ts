@@ -48,10 +48,7 @@ export const statisticsProcedures = {
     'CONNECT_GET_ALL_DOMAIN_STATS',
     struct({ domains: array(domainRef, limits.domains), stats: u32, flags: u32 }),
     struct({
-      records: array(
-        struct({ domain: domainRef, parameters: typedParameters(limits.domainStats) }),
-        limits.domains,
-      ),
+      records: array(struct({ domain: domainRef, parameters: typedParameters(limits.domainStats) }), limits.domains),
     }),
     query,
   ),

@@ -12,18 +12,15 @@ export interface BoundProcedure<Context> {
   handle(context: Context, args: unknown): unknown
 }
 
-/** Joins a table with its handlers. */
+/** Joins handlers with their rows; a row without a handler is not served. */
 export function bindHandlers<Rows extends Procedures, Context>(
   rows: Rows,
   handlers: Handlers<Rows, Context>,
 ): readonly BoundProcedure<Context>[] {
-  return Object.entries(rows).map(([name, procedure]) => {
-    const handler: unknown = handlers[name]
-    if (typeof handler !== 'function') throw new Error(`Cannot serve ${procedure.name}: it has no handler`)
-    return {
-      procedure,
-      handle: (context: Context, args: unknown): unknown => Reflect.apply(handler, undefined, [context, args]),
-    }
+  return Object.entries<unknown>(handlers).map(([name, handler]) => {
+    const procedure = rows[name]
+    if (procedure === undefined || typeof handler !== 'function') throw new Error(`Cannot serve ${name}: it is no procedure`)
+    return { procedure, handle: (context: Context, args: unknown): unknown => Reflect.apply(handler, undefined, [context, args]) }
   })
 }
 

@@ -1,6 +1,7 @@
 import type { domainStateProcedures } from '../protocol/domain-procedures.ts'
 import type { DomainView } from '../commands/reads.ts'
 import type { DomainDef } from '../conf/domain-def.ts'
+import { limits } from '../protocol/limits.ts'
 import { Fault } from '../util/fault.ts'
 import { type Call, refuseUnknownFlags, requireCount, requireDomain } from './call.ts'
 import { cpuBits } from './connection-handlers.ts'
@@ -11,7 +12,6 @@ import { stateNumbers } from './state-numbers.ts'
 /** `virDomainVcpuFlags`. */
 const vcpuFlag = { live: 1, config: 2, maximum: 4, guest: 8 } as const
 const vcpuRunning = 1
-/** Two words that only clients of running domains may ask for. */
 const notRunning = 'domain is not running'
 
 function definitionOf({ domains }: Call, domain: DomainView, inactive = false): Soon<DomainDef> {
@@ -104,6 +104,9 @@ function memoryKib(def: DomainDef, balloonBytes: bigint | null): bigint {
 /** vCPU threads are not pinned and not timed one by one: each may run on every CPU of the host. */
 function vcpuRows({ host }: Call, count: number, mapBytes: number) {
   const everywhere = cpuBits(host.onlineCpus())
+  if (count * mapBytes > limits.cpuMapsBytes) {
+    throw new Fault('invalid_arg', `${count} CPU maps of ${mapBytes} bytes are over the limit of ${limits.cpuMapsBytes}`)
+  }
   const cpuMaps = new Uint8Array(count * mapBytes)
   for (let vcpu = 0; vcpu < count; vcpu++) cpuMaps.set(everywhere.subarray(0, mapBytes), vcpu * mapBytes)
   const rows = Array.from({ length: count }, (_, number) => ({ number, state: vcpuRunning, cpuTimeNs: 0n, cpu: -1 }))
