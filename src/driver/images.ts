@@ -49,8 +49,13 @@ export interface Images {
   createOverlay(request: OverlayRequest, signal: AbortSignal): Promise<DetectedLayer>
   /** Removes a file that this daemon created and that no chain uses. */
   remove(path: string): Promise<void>
-  /** Gives the QEMU user access where it lacks it; nothing is changed for files it can use already. All or nothing. */
-  grant(wanted: readonly { readonly path: string; readonly write: boolean }[]): Promise<readonly OwnershipChange[]>
+  /**
+   * The ownership changes that give the QEMU user access where it lacks it; changes nothing. None for files it can use already.
+   * Throws a Fault that names a file or directory which no change of a file's owner can make usable.
+   */
+  planAccess(wanted: readonly { readonly path: string; readonly write: boolean }[]): Promise<readonly OwnershipChange[]>
+  /** Makes planned changes, all or none; what has the wanted owner already is left alone. */
+  grant(changes: readonly OwnershipChange[]): Promise<void>
   /** Takes ownership changes back; a file that is gone or has another owner meanwhile is left alone. */
   restore(changes: readonly OwnershipChange[]): Promise<void>
   /** Physical facts for `domblkinfo`: bytes the guest sees, bytes allocated, highest offset. By stat, without opening where the size is known. */

@@ -1,0 +1,186 @@
+import { type AlignedDisk, type AlignedSnapshot, alignSnapshot } from '../conf/align-snapshot.ts'
+import type { DomainDef } from '../conf/domain-def.ts'
+import { formatDomain } from '../conf/format-domain.ts'
+import { parseSnapshot } from '../conf/snapshot-def.ts'
+import type { DetectedLayer, OwnershipChange } from '../driver/images.ts'
+import { type AnyFact, newFact } from '../events/catalogue.ts'
+import { domainStream } from '../events/stream-names.ts'
+import { jobOfDisk } from '../model/block-job.ts'
+import type { Layer } from '../model/chain.ts'
+import type { Domain } from '../model/domain.ts'
+import { checkNewSnapshot } from '../model/snapshots.ts'
+import { Fault } from '../util/fault.ts'
+import { sha256 } from '../util/sha256.ts'
+import type { Caller } from './caller.ts'
+import { actOrFail, recordOutcome } from './change-run.ts'
+import type { SnapshotRequest } from './commands.ts'
+import { requireKnown } from './define-domain.ts'
+import { followChain } from './follow-chain.ts'
+import type { Host } from './host.ts'
+import { driftFault, knowChains } from './known-chains.ts'
+import { liveDefinition, nextDefinition } from './live-definition.ts'
+import { domainIn, readDomain, record } from './record.ts'
+import { runCommand, type Task } from './run-command.ts'
+
+/** One overlay to create and put on top. */
+interface Overlay {
+  readonly disk: string
+  readonly active: Layer
+  readonly index: number
+  readonly path: string
+}
+
+interface Plan {
+  readonly request: SnapshotRequest
+  readonly aligned: AlignedSnapshot
+  readonly definition: DomainDef
+  readonly parent: string | null
+  readonly overlays: readonly Overlay[]
+  readonly chainFacts: readonly AnyFact[]
+  readonly running: boolean
+}
+
+/** Freezes the disks of a domain: new overlays become the active images, all or none. Returns the snapshot's name. */
+export async function createSnapshot(host: Host, caller: Caller, request: SnapshotRequest): Promise<string> {
+  const { uuid } = request
+  return await runCommand(host, { caller, uuid }, async (task) => {
+    requireKnown(host, uuid)
+    const plan = await planSnapshot(host, task, request)
+    await recordIntent(host, task, plan)
+    await host.reach('snapshot.requested')
+    const created: DetectedLayer[] = []
+    await actOrFail(host, task, { uuid, intent: 'SnapshotRequested', act: async () => await act(host, plan, created) })
+    await host.reach('snapshot.acted')
+    await recordCreated(host, task, { plan, created })
+    return plan.aligned.name
+  })
+}
+
+async function planSnapshot(host: Host, task: Task, request: SnapshotRequest): Promise<Plan> {
+  const { uuid } = request
+  const view = host.reads.byUuid(uuid)
+  if (view === null) throw new Fault('no_domain', `no domain with matching uuid '${uuid}'`)
+  const asked = parseSnapshot(request.xml)
+  if (asked.memory?.snapshot !== undefined && asked.memory.snapshot !== 'no') throw new Fault('config_unsupported', 'Cannot create the snapshot: memory cannot be saved yet, only disk-only snapshots are served')
+  if (!request.diskOnly && view.active) throw new Fault('config_unsupported', 'Cannot create the snapshot: only disk-only snapshots of a running domain are served (--disk-only)')
+  const definition = view.active ? await liveDefinition(host, view) : await nextDefinition(host, view)
+  const aligned = alignSnapshot(asked, definition, BigInt(Math.floor(Number(host.clock.nowUs()) / 1_000_000)))
+  refuseOtherKinds(aligned)
+  const domain = await readDomain(host, uuid)
+  const known = view.active ? { facts: [], chains: domain.chains, drifts: [] } : await knowChains(host.images, { definition, chains: domain.chains }, AbortSignal.timeout(host.limits.hypervisorMs))
+  const [drift] = known.drifts
+  if (drift !== undefined) {
+    await record(host, task.context, { kind: 'fact', decide: () => [{ stream: domainStream(uuid), facts: known.drifts }] })
+    throw driftFault(drift, view.name)
+  }
+  const external = aligned.disks.filter((disk) => disk.snapshot === 'external')
+  const overlays = external.map((disk, at) => overlayOf(disk, { layers: known.chains.byDisk[disk.name], index: known.chains.nextIndex + at }))
+  return { request, aligned, definition, parent: domain.snapshots.current, overlays, chainFacts: known.facts, running: view.active }
+}
+
+function refuseOtherKinds(aligned: AlignedSnapshot): void {
+  const other = aligned.disks.find((disk) => disk.snapshot === 'internal' || disk.snapshot === 'manual')
+  if (other !== undefined) throw new Fault('config_unsupported', `Cannot create the snapshot: disk "${other.name}" asks for a snapshot of kind ${other.snapshot}, only external and no are served`)
+  if (!aligned.disks.some((disk) => disk.snapshot === 'external')) throw new Fault('config_unsupported', 'Cannot create the snapshot: no disk takes part in it')
+  const format = aligned.disks.find((disk) => disk.snapshot === 'external' && disk.driver?.type !== 'qcow2')
+  if (format !== undefined) throw new Fault('config_unsupported', `Cannot create the snapshot: the overlay of disk "${format.name}" must be qcow2, not "${format.driver?.type ?? ''}"`)
+}
+
+function overlayOf(disk: AlignedDisk, at: { readonly layers: readonly Layer[] | undefined; readonly index: number }): Overlay {
+  const active = at.layers?.[0]
+  const path = disk.source?.file
+  if (active === undefined || path === undefined) throw new Fault('operation_failed', `Cannot create the snapshot: the chain of disk "${disk.name}" is not known`)
+  return { disk: disk.name, active, index: at.index, path }
+}
+
+async function recordIntent(host: Host, task: Task, plan: Plan): Promise<void> {
+  const { uuid } = plan.request
+  const { name } = plan.aligned
+  const requested = newFact('SnapshotRequested', {
+    name,
+    description: plan.aligned.description ?? null,
+    parent: plan.parent,
+    disks: plan.overlays.map(({ disk, active, index, path }) => ({ disk, active: active.index, overlay: index, path })),
+    reuseExternal: plan.request.reuseExternal,
+    metadata: !plan.request.noMetadata,
+  })
+  await record(host, task.context, {
+    kind: 'intent',
+    decide: (turn) => {
+      const domain = domainIn(turn, uuid)
+      refuseConflicts(domain, plan)
+      return [{ stream: domainStream(uuid), facts: [...plan.chainFacts, requested] }]
+    },
+  })
+  task.intended = true
+}
+
+function refuseConflicts(domain: Domain, plan: Plan): void {
+  if (!plan.request.noMetadata) checkNewSnapshot(domain.snapshots, plan.aligned.name)
+  if ((domain.run.phase === 'running') !== plan.running) throw new Fault('operation_invalid', `Cannot create snapshot "${plan.aligned.name}": the domain ${plan.running ? 'stopped' : 'started'} meanwhile`)
+  for (const { disk } of plan.overlays) {
+    const job = jobOfDisk(domain.jobs, disk)
+    if (job !== undefined) throw new Fault('operation_unsupported', `Cannot create snapshot "${plan.aligned.name}": disk "${disk}" has an active block job (${job.kind}, ${job.phase})`)
+  }
+}
+
+/** Creates the overlays, then puts them on top in one step; what was created is removed again when anything fails. */
+async function act(host: Host, plan: Plan, created: DetectedLayer[]): Promise<void> {
+  const { uuid, reuseExternal } = plan.request
+  const signal = AbortSignal.timeout(host.limits.hypervisorMs)
+  const granted: OwnershipChange[] = []
+  try {
+    for (const { path, active } of plan.overlays) {
+      const backing = { path: active.path, format: active.format }
+      created.push(await host.images.createOverlay({ path, virtualSizeBytes: active.virtualSizeBytes, backing, reuseExternal }, signal))
+    }
+    await host.reach('snapshot.files')
+    if (!plan.running) return
+    const changes = await host.images.planAccess(plan.overlays.map(({ path }) => ({ path, write: true })))
+    await host.images.grant(changes)
+    granted.push(...changes)
+    const disks = plan.overlays.map(({ disk, active, index, path }) => ({ target: disk, active: { index: active.index, path: active.path, format: active.format }, overlay: { index, path, format: 'qcow2' as const } }))
+    await host.driver.snapshotDisks(uuid, disks, signal)
+  } catch (error) {
+    await host.images.restore(granted)
+    if (!reuseExternal) for (const layer of created) await host.images.remove(layer.path)
+    throw error
+  }
+}
+
+async function recordCreated(host: Host, task: Task, made: { readonly plan: Plan; readonly created: readonly DetectedLayer[] }): Promise<void> {
+  const { uuid } = made.plan.request
+  const { facts, texts } = await createdFacts(host, { ...made, domain: await readDomain(host, uuid) })
+  try {
+    await record(host, task.context, { kind: 'fact', decide: () => [{ stream: domainStream(uuid), facts, texts }] })
+  } catch (error) {
+    const [outcome] = facts
+    if (outcome === undefined) throw error
+    await recordOutcome(host, task, { uuid, outcome })
+  }
+}
+
+async function createdFacts(host: Host, made: { readonly plan: Plan; readonly created: readonly DetectedLayer[]; readonly domain: Domain }) {
+  const { plan, created, domain } = made
+  const text = formatDomain(plan.definition)
+  const definitionSha256 = sha256(text)
+  const disks = plan.aligned.disks.map((disk) => {
+    const at = plan.overlays.findIndex((overlay) => overlay.disk === disk.name)
+    const overlay = plan.overlays[at]
+    const file = created[at]
+    return { disk: disk.name, snapshot: disk.snapshot, overlay: overlay === undefined || file === undefined ? null : { ...file, index: overlay.index } }
+  })
+  const fact = newFact('SnapshotCreated', {
+    name: plan.aligned.name,
+    description: plan.aligned.description ?? null,
+    parent: plan.parent,
+    state: plan.running ? 'disk-snapshot' : 'shutoff',
+    createdAtUs: (plan.aligned.creationTime ?? 0n) * 1_000_000n,
+    disks,
+    definitionSha256,
+    metadata: !plan.request.noMetadata,
+  })
+  const followed = await followChain(host, { uuid: plan.request.uuid, domain, facts: [fact] })
+  host.texts.keep(definitionSha256, text)
+  return { facts: [fact, ...followed.facts], texts: [{ sha256: definitionSha256, bytes: Buffer.from(text) }, ...followed.texts] }
+}

@@ -1,0 +1,153 @@
+import type { BlockJobStart, DiskLayer } from '../driver/driver.ts'
+import type { OwnershipChange } from '../driver/images.ts'
+import { newFact } from '../events/catalogue.ts'
+import { domainStream } from '../events/stream-names.ts'
+import { decideBlockJob } from '../model/block-job.ts'
+import type { Layer } from '../model/chain.ts'
+import { requireRunning } from '../model/domain.ts'
+import { Fault } from '../util/fault.ts'
+import type { Caller } from './caller.ts'
+import type { CommitRequest } from './commands.ts'
+import { requireKnown } from './define-domain.ts'
+import { chainOfDisk, findLayer } from './find-layer.ts'
+import type { Host } from './host.ts'
+import { domainIn, record } from './record.ts'
+import { runCommand, type Task } from './run-command.ts'
+
+/** A job as decided, before its intent is recorded. */
+interface Plan {
+  readonly uuid: string
+  readonly disk: string
+  readonly kind: BlockJobStart['kind']
+  readonly active: Layer
+  readonly top: Layer
+  readonly base: Layer | null
+  readonly bytesPerSecond: bigint
+  readonly owners: readonly OwnershipChange[]
+}
+
+type Chain = ReturnType<typeof chainOfDisk>
+
+/** Pulls what lies below the active image, down to above `base`, into it. Returns the job's id. */
+export async function pullBlocks(host: Host, caller: Caller, request: { readonly uuid: string; readonly disk: string; readonly base: string | null; readonly bytesPerSecond: bigint }): Promise<string> {
+  return await startJob(host, caller, {
+    ...request,
+    choose: (chain) => {
+      const top = activeOf(chain)
+      const base = request.base === null ? null : findLayer(chain, request.base)
+      if (base === top) throw new Fault('invalid_arg', `Cannot pull disk "${chain.target}": base "${base.path}" is the active image itself`)
+      return { kind: 'pull', top, base, written: [top] }
+    },
+  })
+}
+
+/** Merges layers down into `base`; from the active image on when it is the top (then the job waits at READY for a pivot). */
+export async function commitBlocks(host: Host, caller: Caller, request: CommitRequest): Promise<string> {
+  return await startJob(host, caller, { ...request, choose: (chain) => chooseCommit(chain, request) })
+}
+
+interface Choice {
+  readonly kind: BlockJobStart['kind']
+  readonly top: Layer
+  readonly base: Layer | null
+  /** Files that QEMU will write to during or at the end of the job. */
+  readonly written: readonly Layer[]
+}
+
+function chooseCommit(chain: Chain, request: CommitRequest): Choice {
+  const active = activeOf(chain)
+  const top = request.top === null ? active : findLayer(chain, request.top)
+  const at = chain.layers.indexOf(top)
+  const below = request.shallow ? chain.layers[at + 1] : chain.layers.at(-1)
+  const base = request.base === null ? below : findLayer(chain, request.base)
+  if (base === undefined || chain.layers.indexOf(base) <= at) {
+    throw new Fault('invalid_arg', `Cannot commit disk "${chain.target}": there is no image below top "${top.path}" to commit into`)
+  }
+  if (top === active) {
+    if (!request.active) throw new Fault('invalid_arg', `Cannot commit disk "${chain.target}": its top is the active image, which needs the active flag`)
+    return { kind: 'active_commit', top, base, written: [base] }
+  }
+  if (request.active) throw new Fault('invalid_arg', `active commit requested but '${top.path}' is not active`)
+  const overlay = chain.layers[at - 1]
+  return { kind: 'commit', top, base, written: overlay === undefined ? [base] : [base, overlay] }
+}
+
+function activeOf(chain: Chain): Layer {
+  const [active] = chain.layers
+  if (active === undefined) throw new Fault('operation_invalid', `Cannot start a block job: disk "${chain.target}" has no medium`)
+  return active
+}
+
+async function startJob(
+  host: Host,
+  caller: Caller,
+  request: { readonly uuid: string; readonly disk: string; readonly bytesPerSecond: bigint; readonly choose: (chain: Chain) => Choice },
+): Promise<string> {
+  const { uuid } = request
+  return await runCommand(host, { caller, uuid, subject: `${uuid} ${request.disk}` }, async (task) => {
+    requireKnown(host, uuid)
+    if (host.reads.byUuid(uuid)?.active !== true) throw new Fault('operation_invalid', 'domain is not running')
+    const chain = chainOfDisk(host.reads.chains(uuid).byDisk, request.disk)
+    const choice = request.choose(chain)
+    const owners = await host.images.planAccess(choice.written.map((layer) => ({ path: layer.path, write: true })))
+    const plan: Plan = { ...choice, uuid, disk: chain.target, active: activeOf(chain), bytesPerSecond: request.bytesPerSecond, owners }
+    const jobId = task.context.commandId
+    await recordIntent(host, task, { plan, jobId })
+    await host.reach('job.requested')
+    await act(host, task, { plan, jobId })
+    return jobId
+  })
+}
+
+async function recordIntent(host: Host, task: Task, what: { readonly plan: Plan; readonly jobId: string }): Promise<void> {
+  const { plan, jobId } = what
+  await record(host, task.context, {
+    kind: 'intent',
+    decide: (turn) => {
+      const domain = domainIn(turn, plan.uuid)
+      requireRunning(domain)
+      const data = {
+        jobId,
+        disk: plan.disk,
+        kind: plan.kind,
+        base: plan.base?.index ?? -1,
+        top: plan.top.index,
+        onReady: plan.kind === 'active_commit' ? task.context.caller.onReady : ('keep' as const),
+        bytesPerSecond: plan.bytesPerSecond,
+        owners: [...plan.owners],
+      }
+      return [{ stream: domainStream(plan.uuid), facts: decideBlockJob({ kind: 'request', data }, domain.jobs) }]
+    },
+  })
+  task.intended = true
+}
+
+async function act(host: Host, task: Task, what: { readonly plan: Plan; readonly jobId: string }): Promise<void> {
+  const { plan, jobId } = what
+  try {
+    await host.images.grant(plan.owners)
+    await host.driver.startBlockJob(plan.uuid, startOf(plan, jobId), AbortSignal.timeout(host.limits.hypervisorMs))
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    await host.images.restore(plan.owners)
+    const failed = newFact('BlockJobFailed', { jobId, error: message.slice(0, 16_384) })
+    await record(host, task.context, {
+      kind: 'fact',
+      decide: (turn) => [{ stream: domainStream(plan.uuid), facts: domainIn(turn, plan.uuid).jobs[jobId] === undefined ? [] : [failed] }],
+    })
+    throw error
+  }
+}
+
+function startOf(plan: Plan, jobId: string): BlockJobStart {
+  const { disk: target, bytesPerSecond, base } = plan
+  const common = { jobId, target, bytesPerSecond, top: layerOf(plan.top) }
+  if (plan.kind === 'pull') return { ...common, kind: 'pull', base: base === null ? null : layerOf(base) }
+  if (base === null) throw new Fault('internal', `Cannot start ${plan.kind} on disk "${target}": it has no base`)
+  if (plan.kind === 'commit') return { ...common, kind: 'commit', active: layerOf(plan.active), base: layerOf(base) }
+  return { ...common, kind: 'active_commit', base: layerOf(base) }
+}
+
+function layerOf({ index, path, format }: Layer): DiskLayer {
+  return { index, path, format }
+}
