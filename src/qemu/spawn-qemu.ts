@@ -1,0 +1,62 @@
+import { spawn } from 'node:child_process'
+import { Fault } from '../util/fault.ts'
+import type { ProcessUser } from '../driver/host-facts.ts'
+
+/** A QEMU to start. */
+export interface SpawnRequest {
+  readonly binary: string
+  readonly args: readonly string[]
+  /** Null runs it as the daemon's own user. */
+  readonly user: ProcessUser | null
+  /** Open file for its output and errors. */
+  readonly outputDescriptor: number
+  /** What it is started for, for errors. */
+  readonly action: string
+}
+
+/** A QEMU that this daemon started. It has a session of its own, is never waited for at our end, and outlives us. */
+export interface SpawnedQemu {
+  readonly pid: number
+  /** How it ended, in words: `exit status 1`, `signal SIGSEGV`. Only its parent learns this. */
+  readonly ended: Promise<ProcessEnd>
+}
+
+/** The end of a child process. */
+export interface ProcessEnd {
+  readonly text: string
+  readonly signal: string | null
+}
+
+/**
+ * Starts QEMU in a session of its own. Not by `-daemonize`: the sandbox's `spawn=deny` forbids the fork that it needs, and it would send the
+ * last words of a dying QEMU to /dev/null. Throws Fault when the program cannot be executed.
+ */
+export async function spawnQemu({ binary, args, user, outputDescriptor, action }: SpawnRequest): Promise<SpawnedQemu> {
+  const child = spawn(binary, args, {
+    detached: true,
+    stdio: ['ignore', outputDescriptor, outputDescriptor],
+    cwd: '/',
+    // Nothing of the daemon's environment (database URLs, tokens) reaches the guest's process.
+    env: {
+      PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      LC_ALL: 'C',
+      HOME: '/',
+      QEMU_AUDIO_DRV: 'none',
+    },
+    ...user,
+  })
+  child.unref()
+  const ended = new Promise<ProcessEnd>((resolve) => {
+    child.once('exit', (code, signal) => {
+      resolve(signal === null ? { text: `exit status ${code}`, signal: null } : { text: `signal ${signal}`, signal })
+    })
+  })
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve)
+    child.once('error', (cause) => reject(new Fault('system', `Cannot ${action}: ${cause.message}`, { cause })))
+  })
+  // A later error event (a signal that could not be sent) has no listener and must not end the daemon.
+  child.on('error', () => undefined)
+  if (child.pid === undefined) throw new Fault('internal', `Cannot ${action}: the new process has no pid`)
+  return { pid: child.pid, ended }
+}
