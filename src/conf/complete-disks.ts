@@ -22,12 +22,13 @@ function driveAddress(dev: string, bus: DiskDef['target']['bus']): DeviceAddress
 function completeDisk(disk: DiskDef): DiskDef {
   const { dev } = disk.target
   const bus = disk.target.bus ?? busOfTarget(dev)
-  const local = disk.type !== 'vhostuser' && disk.type !== 'vhostvdpa'
+  const given = disk.driver
+  // The format of a volume is told by its pool; vhost devices have no driver of QEMU's at all.
+  const type = given?.type ?? (disk.type === 'volume' ? undefined : 'raw')
+  const vhost = disk.type === 'vhostuser' || disk.type === 'vhostvdpa'
   return {
     ...disk,
-    driver: local
-      ? { ...disk.driver, name: disk.driver?.name ?? 'qemu', type: disk.driver?.type ?? 'raw' }
-      : disk.driver,
+    driver: vhost ? given : { ...given, name: given?.name ?? 'qemu', type },
     target: { ...disk.target, bus },
     readonly: disk.device === 'cdrom' ? true : disk.readonly,
     address: disk.address ?? driveAddress(dev, bus),

@@ -22,6 +22,7 @@ export type EmulatorVirtType = 'kvm' | 'qemu' | 'test'
 export interface EmulatorMachine {
   readonly name: string
   readonly alias?: string | undefined
+  /** 0 where the emulator states no limit. */
   readonly maxCpus: number
   readonly isDefault: boolean
 }

@@ -47,6 +47,11 @@ function diskObstacles(def: DomainDef): Obstacle[] {
   })
 }
 
+function cpuObstacles(def: DomainDef): Obstacle[] {
+  if (def.cpu?.mode !== 'host-passthrough' || def.type !== 'qemu') return []
+  return [{ path: 'domain/cpu', why: 'CPU mode "host-passthrough" needs hardware virtualization, the type is "qemu"' }]
+}
+
 function deviceObstacles(def: DomainDef): Obstacle[] {
   const { interfaces, serials, consoles, channels, parallels, graphics } = def.devices
   const found: Obstacle[] = []
@@ -78,6 +83,7 @@ function deviceObstacles(def: DomainDef): Obstacle[] {
 export function unstartable(def: DomainDef): readonly Obstacle[] {
   const kept = keptPaths(def).filter((path) => !harmlessKept.some((pattern) => pattern.test(path)))
   return [
+    ...cpuObstacles(def),
     ...diskObstacles(def),
     ...deviceObstacles(def),
     ...kept.map((path) => ({ path, why: `${elementOf(path)} is kept, but not understood by this version` })),

@@ -72,7 +72,8 @@ const currentVcpus: Rule = (def) => {
 
 const maxVcpus: Rule = (def, facts) => {
   const limit = facts.machines.find((known) => known.name === def.os.type.machine)?.maxCpus
-  if (limit === undefined || def.vcpu.count <= limit) return undefined
+  // Not every machine type states a limit: 0 then.
+  if (limit === undefined || limit === 0 || def.vcpu.count <= limit) return undefined
   return {
     element: 'domain/vcpu',
     what: `${def.vcpu.count} vCPUs are asked for, machine type "${def.os.type.machine}" has at most ${limit}`,
@@ -98,16 +99,6 @@ const cpuModel: Rule = (def, facts) => {
   return {
     element: 'domain/cpu/model',
     what: `emulator "${facts.binary}" has no CPU model "${name}"`,
-    kind: 'config_unsupported',
-  }
-}
-
-const passthrough: Rule = (def) => {
-  const mode = def.cpu?.mode
-  if (mode !== 'host-passthrough' || def.type === 'kvm' || def.type === 'hvf') return undefined
-  return {
-    element: 'domain/cpu',
-    what: `CPU mode "host-passthrough" needs hardware virtualization, the domain's type is "${def.type}"`,
     kind: 'config_unsupported',
   }
 }
@@ -229,7 +220,6 @@ const rules: Readonly<Record<string, Rule>> = {
   'vcpu-maximum': maxVcpus,
   'cpu-topology': topology,
   'cpu-model': cpuModel,
-  'cpu-passthrough': passthrough,
   'cpu-feature-unique': cpuFeatures,
   'disk-target-name': diskNames,
   'disk-target-unique': diskTargets,
