@@ -26,7 +26,7 @@ import { TestGuests } from './test-guests.ts'
 import { defaultPace, doneBytes, type TestJob, type TestMachine, type TestPace } from './test-machine.ts'
 import { type TestOperation, TestScript } from './test-script.ts'
 import type { TestWorld } from './test-world.ts'
-import { untilAborted } from './until-aborted.ts'
+import { untilAborted } from '../util/until-aborted.ts'
 
 /** What a test driver is made of. */
 export interface TestDriverOptions {

@@ -1,7 +1,7 @@
 import type { Driver } from '../driver/driver.ts'
 import type { Fault } from '../util/fault.ts'
 import type { Timers } from '../util/timers.ts'
-import { untilAborted } from './until-aborted.ts'
+import { untilAborted } from '../util/until-aborted.ts'
 
 /** A request to the test driver that a script can disturb. */
 export type TestOperation = Exclude<keyof Driver, 'kind' | 'listEmulators' | 'checkIdentity' | 'detach' | 'facts'>

@@ -1,5 +1,5 @@
-import { abortFault } from '../util/abort-fault.ts'
-import type { Timers } from '../util/timers.ts'
+import { abortFault } from './abort-fault.ts'
+import type { Timers } from './timers.ts'
 
 /** How long to wait. */
 export interface WaitOptions {
