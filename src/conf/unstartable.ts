@@ -14,7 +14,6 @@ const harmlessKept: readonly RegExp[] = [
   /^domain\/devices\/(?:interface|disk|controller|video|sound|memballoon|rng|input)\/(?:driver|alias)(?:\/|$)/,
   /^domain\/devices\/disk\/(?:geometry|vendor|product|backenddomain)$/,
   /^domain\/devices\/interface\/(?:target|coalesce|guest)(?:\/|$)/,
-  /^domain\/devices\/serial\/log$/,
   /^domain\/devices\/(?:sound|graphics)\/audio$/,
   /^domain\/devices\/audio(?:\/|$)/,
 ]
