@@ -74,6 +74,7 @@ async function planSnapshot(host: Host, task: Task, request: SnapshotRequest): P
     throw driftFault(drift, view.name)
   }
   const external = aligned.disks.filter((disk) => disk.snapshot === 'external')
+  if (!request.reuseExternal) await refuseExisting(host, external)
   const overlays = external.map((disk, at) => overlayOf(disk, { layers: known.chains.byDisk[disk.name], index: known.chains.nextIndex + at }))
   return { request, aligned, definition, parent: domain.snapshots.current, overlays, chainFacts: known.facts, running: view.active }
 }
@@ -84,6 +85,15 @@ function refuseOtherKinds(aligned: AlignedSnapshot): void {
   if (!aligned.disks.some((disk) => disk.snapshot === 'external')) throw new Fault('config_unsupported', 'Cannot create the snapshot: no disk takes part in it')
   const format = aligned.disks.find((disk) => disk.snapshot === 'external' && disk.driver?.type !== 'qcow2')
   if (format !== undefined) throw new Fault('config_unsupported', `Cannot create the snapshot: the overlay of disk "${format.name}" must be qcow2, not "${format.driver?.type ?? ''}"`)
+}
+
+/** What lies there before the intent is not ours: undoing a cut-off snapshot must find only files that it created. */
+async function refuseExisting(host: Host, disks: readonly AlignedDisk[]): Promise<void> {
+  for (const { name, source } of disks) {
+    const path = source?.file ?? ''
+    if ((await host.images.stat(path)) === null) continue
+    throw new Fault('config_unsupported', `Cannot create the snapshot: the overlay "${path}" of disk "${name}" exists already; --reuse-external uses it as it is`, { subject: path })
+  }
 }
 
 function overlayOf(disk: AlignedDisk, at: { readonly layers: readonly Layer[] | undefined; readonly index: number }): Overlay {

@@ -1,3 +1,4 @@
+import { type OpenIntentRow, openIntentsTable } from '../../projections/open-intents.ts'
 import { type BlockJobRow, blockJobsTable } from '../../projections/block-jobs.ts'
 import { chainsOf, diskLayersTable } from '../../projections/backing-chains.ts'
 import { type ClaimRow, claimsTable } from '../../projections/claims.ts'
@@ -24,6 +25,7 @@ export interface LiveRows {
   readonly snapshotDisks: RowsOf<typeof snapshotDisksTable>
   readonly emulators: RowsOf<typeof emulatorsTable>
   readonly claims: RowsOf<typeof claimsTable>
+  readonly intents: RowsOf<typeof openIntentsTable>
 }
 
 /** Reads over current rows; the same rows loaded for another moment answer for that moment. */
@@ -87,6 +89,11 @@ export class LiveReads implements Reads {
   /** Runs that have not ended. */
   running(): readonly DomainStateRow[] {
     return [...this.#rows.states.all()].filter((row) => row.domain_id > 0)
+  }
+
+  /** Intents without an outcome. */
+  openIntents(): readonly OpenIntentRow[] {
+    return [...this.#rows.intents.all()]
   }
 
   /** A number for a new run: above those of all runs that this daemon knows or gave out. */

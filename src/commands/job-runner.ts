@@ -1,0 +1,41 @@
+import { isFault } from '../util/fault.ts'
+import { advanceJob, type JobStep } from './advance-job.ts'
+import type { Host } from './host.ts'
+import { daemonContext } from './daemon-caller.ts'
+
+/** Takes block jobs on, one step of one job at a time; who asks twice at once gets one more look, not two. */
+export class JobRunner {
+  readonly #host: () => Host
+  readonly #tails = new Map<string, Promise<void>>()
+
+  /** The host is asked for late: it holds this runner itself. */
+  constructor(host: () => Host) {
+    this.#host = host
+  }
+
+  /** Looks at a job in the hypervisor and takes it as far as it can go now. Never throws: what fails is tried at the next change. */
+  async carryOn(step: JobStep): Promise<void> {
+    const before = this.#tails.get(step.jobId) ?? Promise.resolve()
+    const tail = before.then(async () => await this.#look(step))
+    this.#tails.set(step.jobId, tail)
+    await tail
+    if (this.#tails.get(step.jobId) === tail) this.#tails.delete(step.jobId)
+  }
+
+  /** For a change that the hypervisor reported by itself. */
+  async noticed(uuid: string, jobId: string): Promise<void> {
+    await this.carryOn({ uuid, jobId, context: daemonContext('BLOCK_JOB', { correlationId: jobId, causationId: jobId }) })
+  }
+
+  async #look(step: JobStep): Promise<void> {
+    const host = this.#host()
+    try {
+      const jobs = await host.driver.queryJobs(step.uuid, AbortSignal.timeout(host.limits.hypervisorMs))
+      const job = jobs.find((one) => one.jobId === step.jobId)
+      if (job !== undefined) await advanceJob(host, step, job.status)
+    } catch (error) {
+      if (isFault(error, 'log_unavailable')) host.unsettled.add(step.uuid)
+      host.notes.warn({ err: error, domain: step.uuid, job: step.jobId }, 'A step of a block job failed; it is tried again at its next change')
+    }
+  }
+}
