@@ -6,7 +6,7 @@ import { clock, powerManagement } from './clock-def.ts'
 import { cpu } from './cpu-def.ts'
 import { devices } from './devices-def.ts'
 import { features } from './features-def.ts'
-import { memorySize } from './memory-size.ts'
+import { domainMemory, memorySize } from './memory-size.ts'
 import { os } from './os-def.ts'
 
 /** A name is a file name and a line of `virsh list`, so it holds no slash, no line break, and something to see. */
@@ -74,7 +74,7 @@ export const domain = element('domain', {
   description: optional(textChild('description', anyText)),
   metadata,
   maxMemory: verbatim('maxMemory'),
-  memory: child(memorySize('memory')),
+  memory: domainMemory(),
   currentMemory: optional(child(memorySize('currentMemory'))),
   blkiotune: verbatim('blkiotune'),
   memtune: verbatim('memtune'),

@@ -141,7 +141,7 @@ export function taggedElement(
     const codec = typeof word === 'string' ? codecs.get(word) : undefined
     if (codec !== undefined) return codec
     const words = [...codecs.keys()].join(', ')
-    const is = word === undefined ? 'missing' : `"${String(word)}"`
+    const is = typeof word === 'string' ? `"${word}"` : 'missing'
     const message = `Cannot read ${path}: attribute "${tag}" is ${is}, it must be one of ${words}`
     throw new DefinitionError({ element: path, rule: word === undefined ? 'required' : 'one-of', message })
   }

@@ -53,6 +53,13 @@ describe('parseDomain()', () => {
     expect(parseDomain(xml({ memory: `<memory ${unit}>${amount}</memory>` })).memory.kib).toBe(kib)
   })
 
+  test('takes memory from the NUMA cells where it is not stated', () => {
+    const numa = "<cpu><numa><cell cpus='0' memory='1' unit='MiB'/><cell cpus='1' memory='512'/></numa></cpu>"
+    expect(parseDomain(xml({ memory: '', head: numa })).memory.kib).toBe(1536n)
+    const unstated = "<cpu><numa><cell cpus='0'/></numa></cpu>"
+    expect(refusal(xml({ memory: '', head: unstated }))).toMatchObject({ rule: 'cell-memory' })
+  })
+
   test('tells the three meanings of a backing store apart', () => {
     const store = (inside: string) => parseDomain(disk(inside)).devices.disks[0]?.backingStore
     expect(store('')).toBeUndefined()
@@ -113,7 +120,7 @@ describe('parseDomain()', () => {
     ['an unknown kind of address', disk("<address type='moon'/>"), 'domain/devices/disk/address', 'one-of'],
     ['an unknown CPU mode', xml({ head: "<cpu mode='fast'/>" }), 'domain/cpu', 'one-of'],
     ['an unknown event action', xml({ head: '<on_crash>cry</on_crash>' }), 'domain/on_crash', 'one-of'],
-  ])('refuses %s', (_what, document, element, rule) => {
+  ])('refuses %s', (...[, document, element, rule]) => {
     expect(refusal(document)).toMatchObject({ element, rule, kind: 'xml_error' })
   })
 })

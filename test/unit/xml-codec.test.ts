@@ -85,7 +85,7 @@ describe('element()', () => {
     ['text between elements', '<car>brumm<radio/></car>', 'car', 'no-text', ''],
     ['content where there can be none', "<car><radio on='1'/></car>", 'car/radio', 'empty', ''],
     ['elements where only text can be', '<car><owner>a<b/></owner></car>', 'car/owner', 'only-text', ''],
-  ])('refuses %s, naming element and rule', (_what, xml, path, rule, message) => {
+  ])('refuses %s, naming element and rule', (...[, xml, path, rule, message]) => {
     const error = refusal(xml)
     expect(error).toMatchObject({ element: path, rule, kind: 'xml_error', subject: path })
     expect(error.message).toContain(message)

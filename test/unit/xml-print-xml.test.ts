@@ -6,7 +6,10 @@ import type { XmlElement, XmlNode } from '../../src/xml/xml-node.ts'
 import { isXmlChar } from '../../src/xml/xml-text.ts'
 
 const character = fc
-  .oneof(fc.constantFrom(...'&<>\'"\n\t\r ]-?;#ax'), fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }))
+  .oneof(
+    fc.constantFrom(...Array.from('&<>\'"\n\t\r ]-?;#ax')),
+    fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }),
+  )
   .filter((one) => Array.from(one).every((point) => isXmlChar(point.codePointAt(0) ?? 0)))
 const content = fc.array(character, { maxLength: 12 }).map((all) => all.join(''))
 const name = fc.stringMatching(/^[A-Za-z_][A-Za-z0-9_.-]{0,6}(:[a-z]{1,4})?$/)
