@@ -12,30 +12,36 @@ export interface DomainCapabilitiesQuestion {
 
 type Values = Readonly<Record<string, readonly string[]>>
 
-/** What this version can give to a guest. */
-const deviceTable: readonly { readonly name: string; readonly enums: Values }[] = [
-  {
-    name: 'disk',
-    enums: {
-      diskDevice: ['disk', 'cdrom', 'floppy'],
-      bus: ['ide', 'fdc', 'scsi', 'virtio', 'usb', 'sata'],
-      model: ['virtio', 'virtio-transitional', 'virtio-non-transitional'],
-    },
+/** What this version can give to a guest, in canonical order; null: nothing of the kind. */
+const deviceTable: Readonly<Record<string, Values | null>> = {
+  disk: {
+    diskDevice: ['disk', 'cdrom', 'floppy'],
+    bus: ['ide', 'fdc', 'scsi', 'virtio', 'usb', 'sata'],
+    model: ['virtio', 'virtio-transitional', 'virtio-non-transitional'],
   },
-  { name: 'graphics', enums: { type: ['vnc'] } },
-  { name: 'video', enums: { modelType: ['vga', 'cirrus', 'qxl', 'virtio', 'none', 'bochs'] } },
-  {
-    name: 'rng',
-    enums: {
-      model: ['virtio', 'virtio-transitional', 'virtio-non-transitional'],
-      backendModel: ['random', 'builtin'],
-    },
+  graphics: { type: ['vnc'] },
+  video: { modelType: ['vga', 'cirrus', 'qxl', 'virtio', 'none', 'bochs'] },
+  hostdev: null,
+  rng: {
+    model: ['virtio', 'virtio-transitional', 'virtio-non-transitional'],
+    backendModel: ['random', 'builtin'],
   },
-  { name: 'channel', enums: { type: ['pty', 'unix'] } },
-]
+  filesystem: null,
+  tpm: null,
+  redirdev: null,
+  channel: { type: ['pty', 'unix'] },
+}
 
-const unsupportedDevices = ['hostdev', 'filesystem', 'tpm', 'redirdev'] as const
-const unsupportedFeatures = ['gic', 'genid', 'backup', 'sev', 'sgx', 'hyperv'] as const
+// In canonical order, which the schema fixes.
+const featureTable = {
+  gic: 'no',
+  genid: 'no',
+  backingStoreInput: 'yes',
+  backup: 'no',
+  sev: 'no',
+  sgx: 'no',
+  hyperv: 'no',
+} as const
 
 function refuse(rule: string, what: string): never {
   const message = `Cannot describe domain capabilities: ${what}`
@@ -65,13 +71,14 @@ export function formatDomainCapabilities(facts: EmulatorFacts, question: DomainC
     // The machine's own firmware is all that is offered: loader and nvram come with UEFI support.
     tree('os', { supported: 'yes' }, [tree('enum', { name: 'firmware' }), tree('loader', { supported: 'no' })]),
     cpuElement(facts, virtType),
-    tree('devices', {}, [
-      ...deviceTable.map(({ name, enums }) => tree(name, { supported: 'yes' }, enumElements(enums))),
-      ...unsupportedDevices.map((name) => tree(name, { supported: 'no' })),
-    ]),
+    tree('devices', {}, Object.entries(deviceTable).map(deviceElement)),
     featuresElement(),
   ])
   return printXml(document, { indent: 2 })
+}
+
+function deviceElement([name, enums]: readonly [string, Values | null]): XmlElement {
+  return enums === null ? tree(name, { supported: 'no' }) : tree(name, { supported: 'yes' }, enumElements(enums))
 }
 
 function enumElements(enums: Values): XmlElement[] {
@@ -86,7 +93,10 @@ function enumElements(enums: Values): XmlElement[] {
 
 function cpuElement(facts: EmulatorFacts, virtType: EmulatorVirtType): XmlElement {
   const hardware = virtType === 'kvm'
-  const models = facts.cpuModels.map(({ name, usable }) => leaf('model', name, { usable: usable ? 'yes' : 'no' }))
+  // The schema wants a vendor; probes do not tell it.
+  const models = facts.cpuModels.map(({ name, usable }) =>
+    leaf('model', name, { usable: usable ? 'yes' : 'no', vendor: 'unknown' }),
+  )
   const switchable = (name: string): XmlElement[] => enumElements({ [name]: ['on', 'off'] })
   return tree('cpu', {}, [
     tree(
@@ -101,8 +111,10 @@ function cpuElement(facts: EmulatorFacts, virtType: EmulatorVirtType): XmlElemen
 }
 
 function featuresElement(): XmlElement {
-  return tree('features', {}, [
-    ...unsupportedFeatures.map((name) => tree(name, { supported: 'no' })),
-    tree('backingStoreInput', { supported: 'yes' }),
-  ])
+  const features = Object.entries(featureTable)
+  return tree(
+    'features',
+    {},
+    features.map(([name, supported]) => tree(name, { supported })),
+  )
 }

@@ -153,7 +153,7 @@ describe('parseXml()', () => {
   ])('reads a flood of %s in linear time', (_what, part, count) => {
     const started = performance.now()
     parseXml(`<a>${part.repeat(count)}</a>`)
-    // A quadratic reader needs minutes here; a second leaves room for a loaded machine.
-    expect(performance.now() - started).toBeLessThan(1500)
+    // Linear takes under half a second, quadratic minutes: the bound leaves room for a loaded machine.
+    expect(performance.now() - started).toBeLessThan(5000)
   })
 })
