@@ -1,6 +1,8 @@
 import { FrameError } from './message.ts'
 import { limits } from './limits.ts'
 
+const empty = Buffer.alloc(0)
+
 /** Bounds of one assembler; the defaults are the protocol's. */
 export interface FrameAssemblerOptions {
   /** Longest frame accepted, including its length word. */
@@ -9,11 +11,11 @@ export interface FrameAssemblerOptions {
 
 /**
  * Cuts a socket's chunks into frames. A frame that arrives in one chunk is a view of it; only one that spans chunks is
- * copied, once, when its last byte is there. Memory held is what was received, never what a length word promises.
+ * copied. Memory held is at most twice what was received, never what a length word promises, however small the chunks are.
  */
 export class FrameAssembler {
   readonly #maxFrameBytes: number
-  #chunks: Buffer[] = []
+  #storage: Buffer = empty
   #held = 0
 
   constructor(options: FrameAssemblerOptions = {}) {
@@ -30,43 +32,49 @@ export class FrameAssembler {
    * first impossible length, also when its frame has just begun; frames before it were already given.
    */
   *push(chunk: Buffer): Generator<Buffer, void, undefined> {
-    let rest = this.#held === 0 ? chunk : this.#join(chunk)
+    let rest = chunk
+    if (this.#held > 0) {
+      rest = this.#hold(rest, 4)
+      if (this.#held < 4) return
+      const length = this.#frameLength(this.#storage)
+      rest = this.#hold(rest, length)
+      if (this.#held < length) return
+      const frame = this.#storage.subarray(4, length)
+      this.#storage = empty
+      this.#held = 0
+      yield frame
+    }
     while (rest.length >= 4) {
-      const length = rest.readUInt32BE(0)
-      this.#check(length)
+      const length = this.#frameLength(rest)
       if (rest.length < length) break
-      // The assembler must be consistent before the frame is handed out: its reader may throw.
       const frame = rest.subarray(4, length)
       rest = rest.subarray(length)
       yield frame
     }
-    if (rest.length > 0) this.#hold(rest)
+    this.#hold(rest, rest.length)
   }
 
-  #check(length: number): void {
+  #frameLength(bytes: Buffer): number {
+    const length = bytes.readUInt32BE(0)
     if (length < limits.frameMinBytes || length > this.#maxFrameBytes) {
       throw new FrameError(
         `Cannot accept a frame of ${length} bytes: it must have ${limits.frameMinBytes} to ${this.#maxFrameBytes}`,
       )
     }
+    return length
   }
 
-  /** Held bytes and the new chunk in one buffer if that completes a frame, else an empty one after holding the chunk. */
-  #join(chunk: Buffer): Buffer {
-    const total = this.#held + chunk.length
-    const first = this.#chunks[0]
-    if (first !== undefined && first.length >= 4 && total < first.readUInt32BE(0)) {
-      this.#hold(chunk)
-      return Buffer.alloc(0)
+  /** Copies from a chunk until `wanted` bytes are held; gives what is left of the chunk. */
+  #hold(chunk: Buffer, wanted: number): Buffer {
+    const taken = Math.max(0, Math.min(chunk.length, wanted - this.#held))
+    const needed = this.#held + taken
+    if (needed > this.#storage.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#storage.length * 2))
+      this.#storage.copy(grown, 0, 0, this.#held)
+      this.#storage = grown
     }
-    const joined = Buffer.concat([...this.#chunks, chunk], total)
-    this.#chunks = []
-    this.#held = 0
-    return joined
-  }
-
-  #hold(chunk: Buffer): void {
-    this.#chunks.push(chunk)
-    this.#held += chunk.length
+    chunk.copy(this.#storage, this.#held, 0, taken)
+    this.#held = needed
+    return chunk.subarray(taken)
   }
 }

@@ -22,7 +22,8 @@ const mebibyte = 1024n * 1024n
 /** Bandwidths are MiB per second unless a flag says bytes; none may overflow 63 bits. */
 function bytesPerSecond(bandwidth: bigint, inBytes: boolean): bigint {
   const bytes = inBytes ? bandwidth : bandwidth * mebibyte
-  if (bytes >= 2n ** 63n) throw new Fault('invalid_arg', `bandwidth must be less than ${2n ** 63n / mebibyte}, it is ${bandwidth}`)
+  if (bytes >= 2n ** 63n)
+    throw new Fault('invalid_arg', `bandwidth must be less than ${2n ** 63n / mebibyte}, it is ${bandwidth}`)
   return bytes
 }
 
@@ -37,7 +38,10 @@ function disk({ reads }: Call, args: { readonly domain: DomainRef; readonly disk
   return { view, uuid: view.uuid, disk: targetOf(reads, view, args.disk) }
 }
 
-async function pull(call: Call, args: { domain: DomainRef; disk: string; base: string | null; bandwidth: bigint; flags: number }) {
+async function pull(
+  call: Call,
+  args: { domain: DomainRef; disk: string; base: string | null; bandwidth: bigint; flags: number },
+) {
   const { uuid, disk: target } = disk(call, args)
   const speed = bytesPerSecond(args.bandwidth, (args.flags & pullBandwidthBytes) !== 0)
   await call.commands.pullBlocks(call.caller, { uuid, disk: target, base: args.base, bytesPerSecond: speed })
@@ -75,14 +79,20 @@ export const blockHandlers: Handlers<typeof blockProcedures, Call> = {
   },
   domainBlockRebase(call, args) {
     if ((args.flags & ~pullBandwidthBytes) !== 0) {
-      throw new Fault('argument_unsupported', `Cannot rebase with flags 0x${args.flags.toString(16)}: only pulling into the active image is served`)
+      throw new Fault(
+        'argument_unsupported',
+        `Cannot rebase with flags 0x${args.flags.toString(16)}: only pulling into the active image is served`,
+      )
     }
     return pull(call, args)
   },
   async domainBlockCommit(call, args) {
     refuseUnknownFlags(args.flags, 31, 'DOMAIN_BLOCK_COMMIT')
     if ((args.flags & (commitFlag.delete | commitFlag.relative)) !== 0) {
-      throw new Fault('argument_unsupported', 'Cannot commit with --delete or --keep-relative: merged files are left alone and named by absolute path')
+      throw new Fault(
+        'argument_unsupported',
+        'Cannot commit with --delete or --keep-relative: merged files are left alone and named by absolute path',
+      )
     }
     const { uuid, disk: target } = disk(call, args)
     await call.commands.commitBlocks(call.caller, {
@@ -100,7 +110,12 @@ export const blockHandlers: Handlers<typeof blockProcedures, Call> = {
     refuseUnknownFlags(args.flags, abortFlag.async | abortFlag.pivot, 'DOMAIN_BLOCK_JOB_ABORT')
     const { uuid, disk: target } = disk(call, args)
     const pivot = (args.flags & abortFlag.pivot) !== 0
-    await call.commands.endBlockJob(call.caller, { uuid, disk: target, pivot, wait: (args.flags & abortFlag.async) === 0 })
+    await call.commands.endBlockJob(call.caller, {
+      uuid,
+      disk: target,
+      pivot,
+      wait: (args.flags & abortFlag.async) === 0,
+    })
     return {}
   },
   domainGetBlockJobInfo(call, args) {
@@ -143,7 +158,8 @@ function diskSamples(call: Call, args: { readonly domain: DomainRef; readonly di
   const { view, disk: target } = disk(call, args)
   if (!view.active) throw new Fault('operation_invalid', 'domain is not running')
   const sample: DomainSample | null = call.domains.sample(view.uuid)
-  if (sample === null) throw new Fault('operation_failed', `Cannot read the statistics of domain "${view.name}": it was not sampled yet`)
+  if (sample === null)
+    throw new Fault('operation_failed', `Cannot read the statistics of domain "${view.name}": it was not sampled yet`)
   if (target === '') return sample.disks
   const found = sample.disks.filter((one) => one.target === target)
   if (found.length === 0) throw new Fault('invalid_arg', `invalid path: ${args.disk}`)

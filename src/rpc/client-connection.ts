@@ -151,7 +151,7 @@ export class ClientConnection {
       )
       return
     }
-    if (!(error instanceof Fault) || error.kind === 'internal') this.#services.onInternalError(error, procedure)
+    if (isOwnFault(error)) this.#services.onInternalError(error, procedure)
     this.transport.replyError(header, wireErrorOf(error))
   }
 
@@ -169,4 +169,9 @@ export class ClientConnection {
       onReady: this.#session?.uri.onReady ?? 'keep',
     }
   }
+}
+
+/** Whether an error says something of the daemon: clients meet `internal` also by what they ask, as with an unknown URI path. */
+function isOwnFault(error: unknown): boolean {
+  return !(error instanceof Fault) || (error.kind === 'internal' && error.cause !== undefined)
 }

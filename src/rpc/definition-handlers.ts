@@ -12,7 +12,15 @@ const defineValidate = 1
 const xmlFlag = { secure: 1, inactive: 2, updateCpu: 4, migratable: 8 } as const
 const xmlFlags = 15
 /** `virDomainUndefineFlagsValues`: managed saves, checkpoints, nvram and TPM state do not exist here, so removing them is done. */
-const undefineFlag = { managedSave: 1, snapshotsMetadata: 2, nvram: 4, keepNvram: 8, checkpointsMetadata: 16, tpm: 32, keepTpm: 64 } as const
+const undefineFlag = {
+  managedSave: 1,
+  snapshotsMetadata: 2,
+  nvram: 4,
+  keepNvram: 8,
+  checkpointsMetadata: 16,
+  tpm: 32,
+  keepTpm: 64,
+} as const
 const undefineFlags = 127
 /** `virDomainMetadataType` and `virDomainModificationImpact`. */
 const metadataKinds = ['description', 'title', 'element'] as const
@@ -68,10 +76,15 @@ export const definitionHandlers: Handlers<Served, Call> = {
     const kind = metadataKinds[type]
     if (kind === undefined) throw new Fault('invalid_arg', `unknown metadata type ${type}`)
     if ((kind === 'element') !== (uri !== null)) {
-      throw new Fault('invalid_arg', `a namespace ${kind === 'element' ? 'is required for' : 'must not be given with'} metadata of type ${kind}`)
+      throw new Fault(
+        'invalid_arg',
+        `a namespace ${kind === 'element' ? 'is required for' : 'must not be given with'} metadata of type ${kind}`,
+      )
     }
     const view = requireDomain(reads, domain)
     if ((flags & impact.live) !== 0 && !view.active) throw new Fault('operation_invalid', 'domain is not running')
-    return soon(texts.metadata(view, { kind, uri, inactive: (flags & impact.config) !== 0 }), (metadata) => ({ metadata }))
+    return soon(texts.metadata(view, { kind, uri, inactive: (flags & impact.config) !== 0 }), (metadata) => ({
+      metadata,
+    }))
   },
 }

@@ -19,8 +19,12 @@ export function bindHandlers<Rows extends Procedures, Context>(
 ): readonly BoundProcedure<Context>[] {
   return Object.entries<unknown>(handlers).map(([name, handler]) => {
     const procedure = rows[name]
-    if (procedure === undefined || typeof handler !== 'function') throw new Error(`Cannot serve ${name}: it is no procedure`)
-    return { procedure, handle: (context: Context, args: unknown): unknown => Reflect.apply(handler, undefined, [context, args]) }
+    if (procedure === undefined || typeof handler !== 'function')
+      throw new Error(`Cannot serve ${name}: it is no procedure`)
+    return {
+      procedure,
+      handle: (context: Context, args: unknown): unknown => Reflect.apply(handler, undefined, [context, args]),
+    }
   })
 }
 

@@ -1,9 +1,53 @@
 import type { Reads } from '../commands/reads.ts'
-import type { AnyFact } from '../events/catalogue.ts'
-import { blockJobStatus, blockJobType, type CallbackDomain, type DomainCallback, lifecycleEvent } from './domain-callback.ts'
+import type { AnyFact, FactOf } from '../events/catalogue.ts'
+import {
+  blockJobStatus,
+  blockJobType,
+  type CallbackDomain,
+  type DomainCallback,
+  lifecycleEvent,
+} from './domain-callback.ts'
 
 /** A fact as it was committed. */
 export type CommittedFact = AnyFact & { readonly stream: string }
+
+/** Facts that clients hear of as lifecycle events. */
+const lifecycleTypes = [
+  'DomainDefined',
+  'DomainUndefined',
+  'DomainStarted',
+  'DomainSuspended',
+  'DomainResumed',
+  'DomainReset',
+  'DomainStartFailed',
+  'DomainDestroyed',
+  'DomainShutOff',
+  'DomainCrashed',
+] as const
+type LifecycleFact = FactOf<(typeof lifecycleTypes)[number]>
+
+/** Facts that begin a job, make it ready or end it. */
+const jobTypes = [
+  'BlockJobRequested',
+  'BlockJobReady',
+  'BlockJobPivoted',
+  'BlockJobCompleted',
+  'BlockJobFailed',
+  'BlockJobLost',
+  'BlockJobCancelled',
+] as const
+type JobFact = FactOf<(typeof jobTypes)[number]>
+
+const lifecycleNames: ReadonlySet<string> = new Set(lifecycleTypes)
+const jobNames: ReadonlySet<string> = new Set(jobTypes)
+
+function isLifecycleFact(fact: AnyFact): fact is LifecycleFact {
+  return lifecycleNames.has(fact.type)
+}
+
+function isJobFact(fact: AnyFact): fact is JobFact {
+  return jobNames.has(fact.type)
+}
 
 interface KnownJob {
   readonly disk: string
@@ -29,7 +73,8 @@ export class DomainCallbackSource {
     this.#reads = reads
     for (const { uuid, name } of reads.domains()) {
       this.#names.set(uuid, name)
-      for (const job of reads.jobs(uuid)) this.#remember(job.job_id, { uuid, disk: job.disk, type: blockJobType[job.kind] })
+      for (const job of reads.jobs(uuid))
+        this.#remember(job.job_id, { uuid, disk: job.disk, type: blockJobType[job.kind] })
     }
   }
 
@@ -42,40 +87,12 @@ export class DomainCallbackSource {
     const name = view?.name ?? this.#names.get(uuid) ?? uuid
     if (view === null) this.#names.delete(uuid)
     else this.#names.set(uuid, name)
-    return this.#translate(fact, { domain: { uuid, name, id: view?.id ?? -1 }, isNew })
+    const domain = { uuid, name, id: view?.id ?? -1 }
+    if (isLifecycleFact(fact)) return lifecycleCallbacks(fact, { domain, isNew })
+    return isJobFact(fact) ? this.#jobCallbacks(fact, domain) : noFact
   }
 
-  #translate(fact: AnyFact, { domain, isNew }: { domain: CallbackDomain; isNew: boolean }): readonly DomainCallback[] {
-    const { defined, started, suspended, resumed, stopped } = lifecycleEvent
-    switch (fact.type) {
-      case 'DomainDefined':
-        return [lifecycle(domain, defined.event, isNew ? defined.detail.added : defined.detail.updated)]
-      case 'DomainUndefined':
-        return [lifecycle(domain, lifecycleEvent.undefined.event, lifecycleEvent.undefined.detail.removed)]
-      case 'DomainStarted': {
-        const began = lifecycle(domain, started.event, started.detail.booted)
-        return fact.data.paused ? [began, lifecycle(domain, suspended.event, suspended.detail.paused)] : [began]
-      }
-      case 'DomainSuspended':
-        return [lifecycle(domain, suspended.event, suspended.detail.paused)]
-      case 'DomainResumed':
-        return [lifecycle(domain, resumed.event, resumed.detail.unpaused)]
-      case 'DomainReset':
-        return [{ kind: 'reboot', domain }]
-      case 'DomainStartFailed':
-        return [lifecycle(domain, stopped.event, stopped.detail.failed)]
-      case 'DomainDestroyed':
-        return [lifecycle(domain, stopped.event, stopped.detail.destroyed)]
-      case 'DomainShutOff':
-        return [lifecycle(domain, stopped.event, stopped.detail[fact.data.reason === 'shutdown' ? 'shutdown' : 'crashed'])]
-      case 'DomainCrashed':
-        return [lifecycle(domain, stopped.event, stopped.detail.crashed)]
-      default:
-        return this.#translateJob(fact, domain)
-    }
-  }
-
-  #translateJob(fact: AnyFact, domain: CallbackDomain): readonly DomainCallback[] {
+  #jobCallbacks(fact: JobFact, domain: CallbackDomain): readonly DomainCallback[] {
     switch (fact.type) {
       case 'BlockJobRequested': {
         const { jobId, disk, kind } = fact.data
@@ -92,8 +109,6 @@ export class DomainCallbackSource {
         return this.#job(fact.data.jobId, { domain, status: blockJobStatus.failed, ended: true })
       case 'BlockJobCancelled':
         return this.#job(fact.data.jobId, { domain, status: blockJobStatus.cancelled, ended: true })
-      default:
-        return noFact
     }
   }
 
@@ -109,6 +124,39 @@ export class DomainCallbackSource {
     if (this.#jobs.size >= maxJobs && oldest !== undefined) this.#jobs.delete(oldest)
     const path = this.#reads.chains(uuid).byDisk[disk]?.[0]?.path ?? disk
     this.#jobs.set(jobId, { disk, path, type })
+  }
+}
+
+function lifecycleCallbacks(
+  fact: LifecycleFact,
+  { domain, isNew }: { readonly domain: CallbackDomain; readonly isNew: boolean },
+): readonly DomainCallback[] {
+  const { defined, started, suspended, resumed, stopped } = lifecycleEvent
+  switch (fact.type) {
+    case 'DomainDefined':
+      return [lifecycle(domain, defined.event, isNew ? defined.detail.added : defined.detail.updated)]
+    case 'DomainUndefined':
+      return [lifecycle(domain, lifecycleEvent.undefined.event, lifecycleEvent.undefined.detail.removed)]
+    case 'DomainStarted': {
+      const began = lifecycle(domain, started.event, started.detail.booted)
+      return fact.data.paused ? [began, lifecycle(domain, suspended.event, suspended.detail.paused)] : [began]
+    }
+    case 'DomainSuspended':
+      return [lifecycle(domain, suspended.event, suspended.detail.paused)]
+    case 'DomainResumed':
+      return [lifecycle(domain, resumed.event, resumed.detail.unpaused)]
+    case 'DomainReset':
+      return [{ kind: 'reboot', domain }]
+    case 'DomainStartFailed':
+      return [lifecycle(domain, stopped.event, stopped.detail.failed)]
+    case 'DomainDestroyed':
+      return [lifecycle(domain, stopped.event, stopped.detail.destroyed)]
+    case 'DomainShutOff':
+      return [
+        lifecycle(domain, stopped.event, stopped.detail[fact.data.reason === 'shutdown' ? 'shutdown' : 'crashed']),
+      ]
+    case 'DomainCrashed':
+      return [lifecycle(domain, stopped.event, stopped.detail.crashed)]
   }
 }
 

@@ -14,7 +14,10 @@ export interface StatisticsSource {
 }
 
 /** Groups of `virDomainStatsTypes` that are served, in the order in which they are answered. */
-const groups: readonly (readonly [flag: number, parameters: (source: StatisticsSource) => readonly TypedParameter[]])[] = [
+const groups: readonly (readonly [
+  flag: number,
+  parameters: (source: StatisticsSource) => readonly TypedParameter[],
+])[] = [
   [1, stateParameters],
   [2, cpuParameters],
   [4, balloonParameters],

@@ -29,7 +29,10 @@ async function destroy({ reads, commands, caller }: Call, domain: DomainRef, fla
 
 async function shutdown({ reads, commands, caller }: Call, domain: DomainRef, flags: number) {
   if ((flags & ~powerButton) !== 0) {
-    throw new Fault('argument_unsupported', `Cannot shut down by mode 0x${flags.toString(16)}: only ACPI (0x1) is served`)
+    throw new Fault(
+      'argument_unsupported',
+      `Cannot shut down by mode 0x${flags.toString(16)}: only ACPI (0x1) is served`,
+    )
   }
   await commands.shutdownDomain(caller, requireDomain(reads, domain).uuid)
   return {}

@@ -29,11 +29,15 @@ export const lookupHandlers: Handlers<typeof domainLookupProcedures, Call> = {
   domainLookupByUuid: ({ reads }, { uuid }) => found(reads.byUuid(uuid), `uuid '${uuid}'`),
   connectNumOfDomains: ({ reads }) => ({ count: active(reads.domains()).length }),
   connectListDomains: ({ reads }, { maxIds }) => ({
-    ids: active(reads.domains()).slice(0, requireCount(maxIds, 'maxids')).map(({ id }) => id),
+    ids: active(reads.domains())
+      .slice(0, requireCount(maxIds, 'maxids'))
+      .map(({ id }) => id),
   }),
   connectNumOfDefinedDomains: ({ reads }) => ({ count: inactive(reads.domains()).length }),
   connectListDefinedDomains: ({ reads }, { maxNames }) => ({
-    names: inactive(reads.domains()).slice(0, requireCount(maxNames, 'maxnames')).map(({ name }) => name),
+    names: inactive(reads.domains())
+      .slice(0, requireCount(maxNames, 'maxnames'))
+      .map(({ name }) => name),
   }),
   connectListAllDomains({ reads }, { needResults, flags }) {
     refuseUnknownFlags(flags, domainFilterFlags, 'CONNECT_LIST_ALL_DOMAINS')

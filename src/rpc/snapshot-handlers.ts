@@ -12,7 +12,8 @@ import { soon } from './soon.ts'
 
 /** `virDomainSnapshotCreateFlags`. */
 const createFlag = { noMetadata: 4, diskOnly: 16, reuseExternal: 32, quiesce: 64, atomic: 128, validate: 512 } as const
-const createFlags = createFlag.noMetadata | createFlag.diskOnly | createFlag.reuseExternal | createFlag.atomic | createFlag.validate
+const createFlags =
+  createFlag.noMetadata | createFlag.diskOnly | createFlag.reuseExternal | createFlag.atomic | createFlag.validate
 /** `virDomainSnapshotDeleteFlags`. */
 const deleteFlag = { children: 1, metadataOnly: 2, childrenOnly: 4 } as const
 const xmlSecure = 1
@@ -104,7 +105,10 @@ function refuseCreateFlags(flags: number): void {
   if ((flags & createFlag.quiesce) !== 0) throw new Fault('argument_unsupported', 'QEMU guest agent is not configured')
   const unserved = (flags & ~createFlags) >>> 0
   if (unserved !== 0) {
-    throw new Fault('argument_unsupported', `Cannot create the snapshot with flags 0x${unserved.toString(16)}: redefining, halting and live memory are not served`)
+    throw new Fault(
+      'argument_unsupported',
+      `Cannot create the snapshot with flags 0x${unserved.toString(16)}: redefining, halting and live memory are not served`,
+    )
   }
 }
 

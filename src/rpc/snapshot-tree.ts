@@ -50,12 +50,18 @@ export const snapshotListFlags = 2047
  * The rows that list flags select. Groups must all hold, flags of a group are alternatives. Every snapshot here is recorded,
  * external and of disks only, so of those groups one flag matches all and the others match none.
  */
-export function selectSnapshots(rows: readonly SnapshotRow[], flags: number, all: readonly SnapshotRow[]): readonly SnapshotRow[] {
+export function selectSnapshots(
+  rows: readonly SnapshotRow[],
+  flags: number,
+  all: readonly SnapshotRow[],
+): readonly SnapshotRow[] {
   const { metadata, leaves, noLeaves, noMetadata, inactive, active, diskOnly, internal, external } = snapshotListFlag
   const matches = (group: number, flag: number): boolean => (flags & group) === 0 || (flags & flag) !== 0
   if (!matches(metadata | noMetadata, metadata)) return []
   if (!matches(inactive | active | diskOnly, diskOnly)) return []
   if (!matches(internal | external, external)) return []
-  const selected = rows.filter((row) => matches(leaves | noLeaves, childrenOf(all, row.name).length === 0 ? leaves : noLeaves))
+  const selected = rows.filter((row) =>
+    matches(leaves | noLeaves, childrenOf(all, row.name).length === 0 ? leaves : noLeaves),
+  )
   return (flags & snapshotListFlag.topological) === 0 ? selected : topological(selected)
 }

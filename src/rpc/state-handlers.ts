@@ -45,7 +45,9 @@ export const stateHandlers: Handlers<typeof domainStateProcedures, Call> = {
     const view = requireDomain(call.reads, domain)
     if (!view.active) throw new Fault('operation_invalid', 'cannot retrieve vcpu information for inactive domain')
     requireCount(mapBytes, 'maplen')
-    return soon(definitionOf(call, view), (def) => vcpuRows(call, Math.min(requireCount(maxInfo, 'maxinfo'), vcpus(def)), mapBytes))
+    return soon(definitionOf(call, view), (def) =>
+      vcpuRows(call, Math.min(requireCount(maxInfo, 'maxinfo'), vcpus(def)), mapBytes),
+    )
   },
   domainGetVcpusFlags(call, { domain, flags }) {
     refuseUnknownFlags(flags, 15, 'DOMAIN_GET_VCPUS_FLAGS')
@@ -105,7 +107,10 @@ function memoryKib(def: DomainDef, balloonBytes: bigint | null): bigint {
 function vcpuRows({ host }: Call, count: number, mapBytes: number) {
   const everywhere = cpuBits(host.onlineCpus())
   if (count * mapBytes > limits.cpuMapsBytes) {
-    throw new Fault('invalid_arg', `${count} CPU maps of ${mapBytes} bytes are over the limit of ${limits.cpuMapsBytes}`)
+    throw new Fault(
+      'invalid_arg',
+      `${count} CPU maps of ${mapBytes} bytes are over the limit of ${limits.cpuMapsBytes}`,
+    )
   }
   const cpuMaps = new Uint8Array(count * mapBytes)
   for (let vcpu = 0; vcpu < count; vcpu++) cpuMaps.set(everywhere.subarray(0, mapBytes), vcpu * mapBytes)

@@ -7,7 +7,9 @@ export interface StateNumbers {
 }
 
 /** `virDomainState` of the states a domain can have, and its reasons by the words of the live view. Unknown words are 0. */
-const states: Readonly<Record<string, { readonly number: number; readonly reasons: Readonly<Record<string, number>> }>> = {
+const states: Readonly<
+  Record<string, { readonly number: number; readonly reasons: Readonly<Record<string, number>> }>
+> = {
   running: { number: 1, reasons: { booted: 1, unpaused: 5 } },
   paused: { number: 3, reasons: { user: 1, hypervisor: 0, starting: 11 } },
   shutoff: {

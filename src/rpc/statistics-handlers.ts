@@ -57,7 +57,10 @@ export const statisticsHandlers: Handlers<typeof statisticsProcedures, Call> = {
     refuseUnknownFlags(flags, 0xe00000ff, 'CONNECT_GET_ALL_DOMAIN_STATS')
     const unserved = (stats & ~servedStatistics) >>> 0
     if ((flags & statsFlag.enforce) !== 0 && unserved !== 0) {
-      throw new Fault('argument_unsupported', `Stats types bits 0x${unserved.toString(16)} are not supported by this daemon`)
+      throw new Fault(
+        'argument_unsupported',
+        `Stats types bits 0x${unserved.toString(16)} are not supported by this daemon`,
+      )
     }
     const named = wanted.flatMap((domain) => call.reads.byUuid(domain.uuid) ?? [])
     const views = wanted.length > 0 ? named : selectDomains(call.reads, flags & statsFlag.selection)

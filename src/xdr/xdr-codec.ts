@@ -22,7 +22,10 @@ export const i64: Codec<bigint> = { read: (reader) => reader.i64(), write: (writ
 /** An unsigned 64-bit integer (`unsigned hyper`). */
 export const u64: Codec<bigint> = { read: (reader) => reader.u64(), write: (writer, value) => writer.u64(value) }
 /** An IEEE 754 double. */
-export const double: Codec<number> = { read: (reader) => reader.double(), write: (writer, value) => writer.double(value) }
+export const double: Codec<number> = {
+  read: (reader) => reader.double(),
+  write: (writer, value) => writer.double(value),
+}
 /** A word that is 0 or 1, nothing else. */
 export const bool: Codec<boolean> = { read: (reader) => reader.bool(), write: (writer, value) => writer.bool(value) }
 

@@ -73,7 +73,9 @@ export function struct(fields: Fields): Codec<Readonly<Record<string, unknown>>>
 /** A value whose type is told by a discriminant before it; unknown discriminants are refused. */
 export function union<A extends Arms>(arms: A): Codec<UnionValue<A>>
 export function union(arms: Arms): Codec<{ readonly kind: string; readonly value: unknown }> {
-  const byDiscriminant = new Map(Object.entries(arms).map(([kind, [discriminant, codec]]) => [discriminant, { kind, codec }]))
+  const byDiscriminant = new Map(
+    Object.entries(arms).map(([kind, [discriminant, codec]]) => [discriminant, { kind, codec }]),
+  )
   return {
     read(reader) {
       const discriminant = reader.i32()

@@ -54,7 +54,8 @@ export class XdrReader {
   fixed(length: number): Buffer {
     const at = this.#take(paddedLength(length), `${length} bytes`)
     for (let index = at + length; index < this.#offset; index++) {
-      if (this.#bytes[index] !== 0) throw new XdrError(`Cannot read ${length} bytes at byte ${at}: the padding is not zero`)
+      if (this.#bytes[index] !== 0)
+        throw new XdrError(`Cannot read ${length} bytes at byte ${at}: the padding is not zero`)
     }
     return this.#bytes.subarray(at, at + length)
   }
@@ -85,7 +86,9 @@ export class XdrReader {
   /** Refuses bytes after the last item. */
   end(): void {
     if (this.remaining !== 0) {
-      throw new XdrError(`Cannot accept the message: ${this.remaining} bytes follow the last item at byte ${this.#offset}`)
+      throw new XdrError(
+        `Cannot accept the message: ${this.remaining} bytes follow the last item at byte ${this.#offset}`,
+      )
     }
   }
 

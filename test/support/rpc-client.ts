@@ -43,6 +43,7 @@ export class RpcClient implements AsyncDisposable {
     this.#socket = socket
     socket.on('data', (chunk) => this.#receive(Buffer.from(chunk)))
     socket.on('error', () => {})
+    socket.on('end', () => socket.end())
     this.#closed = new Promise((resolve) => {
       socket.once('close', () => {
         for (const { fail } of this.#waiting.values()) fail(new Error('the server closed the connection'))
@@ -54,7 +55,7 @@ export class RpcClient implements AsyncDisposable {
 
   /** Connects to a socket; nothing is sent yet. */
   static async connect(path: string): Promise<RpcClient> {
-    const socket = connect(path)
+    const socket = connect({ path, allowHalfOpen: true })
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve)
       socket.once('error', reject)
@@ -73,13 +74,24 @@ export class RpcClient implements AsyncDisposable {
   async call<P extends Procedure<ArgsOf<P>, ResultOf<P>>>(procedure: P, args: ArgsOf<P>): Promise<ResultOf<P>> {
     const serial = this.#serial++
     const { number: program, version } = programs.remote
-    const header = { program, version, procedure: procedure.number, type: messageType.call, serial, status: messageStatus.ok }
+    const header = {
+      program,
+      version,
+      procedure: procedure.number,
+      type: messageType.call,
+      serial,
+      status: messageStatus.ok,
+    }
     const message = await this.send(encodeMessage(header, procedure.args, args), serial)
     return decode(procedure.result, message.frame, payloadOffset)
   }
 
   /** Calls by number with raw payload bytes; throws RpcCallError for an error reply, else gives the payload. */
-  async callRaw(procedure: number, payload: Buffer = Buffer.alloc(0), words: Partial<Message['header']> = {}): Promise<Buffer> {
+  async callRaw(
+    procedure: number,
+    payload: Buffer = Buffer.alloc(0),
+    words: Partial<Message['header']> = {},
+  ): Promise<Buffer> {
     const serial = this.#serial++
     const { number: program, version } = programs.remote
     const header = { program, version, procedure, type: messageType.call, serial, status: messageStatus.ok, ...words }
@@ -93,7 +105,8 @@ export class RpcClient implements AsyncDisposable {
     const reply = new Promise<Message>((settle, fail) => this.#waiting.set(serial, { settle, fail }))
     this.write(frame)
     const message = await reply
-    if (message.header.status === messageStatus.error) throw new RpcCallError(decode(wireError, message.frame, payloadOffset))
+    if (message.header.status === messageStatus.error)
+      throw new RpcCallError(decode(wireError, message.frame, payloadOffset))
     return message
   }
 
@@ -109,6 +122,11 @@ export class RpcClient implements AsyncDisposable {
 
   resume(): void {
     this.#socket.resume()
+  }
+
+  /** Sends no more, but reads on. */
+  halfClose(): void {
+    this.#socket.end()
   }
 
   ping(): void {
@@ -133,7 +151,8 @@ export class RpcClient implements AsyncDisposable {
     const { header } = message
     if (header.program === programs.keepalive.number) {
       this.keepalives.push(header.procedure)
-      if (header.procedure === keepaliveProcedure.ping && this.answersPings) this.write(encodeKeepalive(keepaliveProcedure.pong))
+      if (header.procedure === keepaliveProcedure.ping && this.answersPings)
+        this.write(encodeKeepalive(keepaliveProcedure.pong))
       return
     }
     if (header.type === messageType.message) {

@@ -59,7 +59,13 @@ describe('messages recorded between libvirt clients and libvirtd 9.0', () => {
     for (const name of names) {
       for (const line of recording(name).frames) seen.add(Buffer.from(line.slice(2), 'hex').readUInt32BE(12))
     }
-    const story = [1, 2, 3, 4, 6, 7, 9, 10, 11, 12, 14, 15, 16, 19, 23, 24, 28, 29, 34, 66, 185, 186, 194, 196, 212, 231]
-    expect([...story, 237, 238, 240, 245, 258, 264, 273, 274, 290, 316, 317, 318, 326, 339, 342, 344].filter((n) => !seen.has(n))).toEqual([])
+    const story = [
+      1, 2, 3, 4, 6, 7, 9, 10, 11, 12, 14, 15, 16, 19, 23, 24, 28, 29, 34, 66, 185, 186, 194, 196, 212, 231,
+    ]
+    expect(
+      [...story, 237, 238, 240, 245, 258, 264, 273, 274, 290, 316, 317, 318, 326, 339, 342, 344].filter(
+        (n) => !seen.has(n),
+      ),
+    ).toEqual([])
   })
 })
