@@ -3,6 +3,7 @@ import { open, readdir, readFile, readlink, rename, rm, stat } from 'node:fs/pro
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ClusterPlace } from './embedded-cluster.ts'
+import { postgresSocketPath } from './embedded-settings.ts'
 import { spawnIdentity } from './embedded-user.ts'
 
 /** A running server: its process, and the child handle where this daemon started it. */
@@ -38,7 +39,7 @@ export async function findServer(dataDir: string, root: string): Promise<ServerP
 
 /** Starts the server in a session of its own, so that neither a kill of the daemon nor Ctrl-C reaches it; logs to a file. */
 export async function startServer(place: ClusterPlace, logFile: string): Promise<ServerProcess> {
-  await clearLeftovers(place.dataDir)
+  await clearLeftovers(place)
   if (((await stat(logFile).catch(() => null))?.size ?? 0) > LOG_LIMIT_BYTES) await rename(logFile, `${logFile}.1`)
   await using log = await open(logFile, 'a', 0o640)
   const binary = join(place.binDir, 'postgres')
@@ -128,24 +129,35 @@ async function readPidFile(dataDir: string): Promise<PidFile | null> {
 }
 
 /**
- * When the server was killed its workers see that and end, but a new one refuses to start before they have. And a pid
- * file whose number now belongs to another process of the same user would make PostgreSQL refuse for ever: once no
- * process works in the data directory, the file is proven stale and is removed.
+ * When the server was killed its workers see that and end, but a new one refuses to start before they have. PostgreSQL
+ * also refuses where the number in a lock file is taken: by another process of the same user, or by the killed server
+ * itself while nobody has collected it. Such a lock is removed, after no process works in the data directory any more.
  */
-async function clearLeftovers(dataDir: string): Promise<void> {
-  if ((await readPidFile(dataDir)) === null) return
+async function clearLeftovers(place: ClusterPlace): Promise<void> {
   const limit = AbortSignal.timeout(ORPHAN_TIMEOUT_MS)
   for (;;) {
-    const workers = await processesIn(dataDir)
+    const workers = await processesIn(place.dataDir)
     if (workers.length === 0) break
     if (limit.aborted) {
       throw new Error(
-        `Cannot start the embedded PostgreSQL: processes ${workers.join(', ')} of a former one still use "${dataDir}"`,
+        `Cannot start the embedded PostgreSQL: processes ${workers.join(', ')} of a former one still use "${place.dataDir}"`,
       )
     }
     await sleep(SLOW_POLL_MS)
   }
-  await rm(join(dataDir, 'postmaster.pid'), { force: true })
+  await removeStaleLock(join(place.dataDir, 'postmaster.pid'), place.dataDir)
+  await removeStaleLock(`${postgresSocketPath(place.socketDir)}.lock`, place.dataDir)
+}
+
+/**
+ * Only a lock of this data directory whose number some process has that does not work there: PostgreSQL copes with all
+ * others by itself, with checks of its own that removing the file would take away.
+ */
+async function removeStaleLock(file: string, dataDir: string): Promise<void> {
+  const [pid = '', lockedBy] = (await readFile(file, 'utf8').catch(() => '')).split('\n')
+  if (lockedBy !== dataDir || !/^\d+$/.test(pid)) return
+  if ((await readdir('/proc')).includes(pid) && (await link(Number(pid), 'cwd')) !== dataDir)
+    await rm(file, { force: true })
 }
 
 async function processesIn(directory: string): Promise<number[]> {

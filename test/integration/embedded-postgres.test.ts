@@ -48,7 +48,10 @@ async function setting(connection: PostgresAddress, name: string): Promise<unkno
 async function holdAndKill(): Promise<number> {
   const child = spawn(process.execPath, [holder, stateDir], { stdio: ['ignore', 'pipe', 'inherit'] })
   children.push(child)
-  const line: unknown = (await once(child.stdout, 'data'))[0]
+  const line: unknown = await Promise.race([
+    once(child.stdout, 'data').then(([first]) => first),
+    once(child, 'exit').then(([code]) => Promise.reject(new Error(`the holder ended with ${code}`))),
+  ])
   child.kill('SIGKILL')
   await once(child, 'exit')
   return Number(String(line))
@@ -117,8 +120,27 @@ describe('openEmbeddedPostgres()', () => {
     expect(said.join('\n')).toContain('starting it again')
   })
 
+  test('starts a new server when the daemon and the server were killed together', async () => {
+    const pid = await holdAndKill()
+    process.kill(pid, 'SIGKILL')
+    await using server = await open()
+    expect(server.adopted).toBe(false)
+    expect(await query(server.connection, 'select n from kept order by n')).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }])
+  })
+
+  test('moves to another socket directory by restarting the server', async () => {
+    const pid = await holdAndKill()
+    await using server = await openEmbeddedPostgres({ stateDir, socketDir: join(stateDir, 'other'), log })
+    expect(server.pid).not.toBe(pid)
+    expect(server.connection.host).toBe(join(stateDir, 'other', 'postgresql'))
+    expect(await setting(server.connection, 'listen_addresses')).toBe('')
+  })
+
   test('is not misled by a pid file that names a living process of somebody else', async () => {
-    writeFileSync(dataFile('postmaster.pid'), `${process.pid}\n${dataFile('.')}\n0\n5432\n/tmp\n\n\nready\n`)
+    writeFileSync(
+      dataFile('postmaster.pid'),
+      `${process.pid}\n${join(stateDir, 'postgresql', 'data')}\n0\n5432\n/tmp\n\n\nready\n`,
+    )
     await using server = await open()
     expect(server.adopted).toBe(false)
     expect(server.pid).not.toBe(process.pid)
