@@ -27,7 +27,7 @@ export class CallbackRegistry {
       throw new Fault('internal', `unsupported event ID ${eventId}`)
     }
     if (wanted.legacy && this.#legacy(eventId) !== undefined) {
-      throw new Fault('internal', `domain event ${eventId} already registered`)
+      throw new Fault('invalid_arg', `event callback already tracked: domain event ${eventId}`)
     }
     return this.#put({ eventId, ...wanted })
   }
@@ -41,7 +41,7 @@ export class CallbackRegistry {
   remove(callbackId: number): void {
     const found = this.#registrations.get(callbackId)
     if (found === undefined || found.legacy) {
-      throw new Fault('invalid_arg', `could not find event callback ${callbackId} for removal`)
+      throw new Fault('internal', `domain event callback ${callbackId} not registered`)
     }
     this.#registrations.delete(callbackId)
   }
@@ -49,7 +49,7 @@ export class CallbackRegistry {
   /** Ends the registration of an event that has no callback id. */
   removeLegacy(eventId: number): void {
     const found = this.#legacy(eventId)
-    if (found === undefined) throw new Fault('invalid_arg', `domain event ${eventId} not registered`)
+    if (found === undefined) throw new Fault('internal', `domain event ${eventId} not registered`)
     this.#registrations.delete(found.callbackId)
   }
 

@@ -17,7 +17,7 @@ const { qemu, domain, rpc, none, storage, network, nodeDevice, nwfilter, secret 
 
 /** The only place where wire codes are assigned. Code and domain are those of libvirtd 9.0 for the same situation. */
 const wireRows: Readonly<Record<FaultKind, WireRow>> = {
-  access_denied: row(errorCode.operationDenied, none, 'operation forbidden: '),
+  access_denied: row(errorCode.operationDenied, domain, 'operation forbidden: '),
   argument_unsupported: row(errorCode.argumentUnsupported, qemu, 'argument unsupported: '),
   block_job_missing: row(errorCode.invalidArgument, qemu, 'invalid argument: '),
   config_unsupported: row(errorCode.configUnsupported, qemu, 'unsupported configuration: '),

@@ -17,7 +17,7 @@ function deregister({ connection }: Call, { callbackId }: { readonly callbackId:
 export const eventHandlers: Handlers<typeof eventProcedures, Call> = {
   connectDomainEventRegister({ connection }) {
     connection.callbacks.add(domainEventId.lifecycle, { domainUuid: null, legacy: true })
-    return { registered: 1 }
+    return { registered: 0 } // what libvirtd answers; no client reads it
   },
   connectDomainEventDeregister({ connection }) {
     connection.callbacks.removeLegacy(domainEventId.lifecycle)

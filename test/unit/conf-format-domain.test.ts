@@ -118,6 +118,14 @@ describe('withLive()', () => {
       <alias name='serial0'/>`)
   })
 
+  test('shows where a screen listens that was given no address', () => {
+    const shown = formatDomain(withLive(parseDomain(stored), new Map(), { vncPorts: [5900], vncListen: '127.0.0.1' }))
+    expect(shown).toContain(`<graphics type='vnc' port='5900' autoport='yes' listen='127.0.0.1'>
+      <listen type='address' address='127.0.0.1'/>`)
+    const told = stored.replace("<listen type='address'/>", "<listen type='address' address='::1'/>")
+    expect(formatDomain(withLive(parseDomain(told), new Map(), { vncListen: '127.0.0.1' }))).toBe(told)
+  })
+
   test('adds nothing that the inactive definition would show, but for the chain', () => {
     const inactive = formatDomain(withLive(parseDomain(stored), new Map(), { terminals: { serial0: '/dev/pts/4' } }))
     expect(inactive).toBe(stored)

@@ -102,3 +102,44 @@ describe('a definition changed at random', () => {
     }
   })
 })
+
+describe('a flood', () => {
+  const flooded = (inDomain: string, inDevices = ''): string =>
+    `<domain type='kvm'><name>n</name><memory>1024</memory><os><type>hvm</type></os>${inDomain}<devices>${inDevices}</devices></domain>`
+
+  test.each([
+    ['unknown elements', flooded('<x/>'.repeat(240_000))],
+    ['unknown attributes', flooded(`<memtune ${Array.from({ length: 200_000 }, (_, n) => `a${n}=''`).join(' ')}/>`)],
+    ['elements kept in their place', flooded('<cputune/>'.repeat(240_000))],
+    ['unknown devices', flooded('', '<hostdev/>'.repeat(240_000))],
+  ])('of %s is kept and named within seconds', (_what, text) => {
+    const started = performance.now()
+    const def = define(text)
+    expect(def).not.toBeNull()
+    if (def === null) return
+    expect(formatDomain(def).length).toBeGreaterThan(1_000_000)
+    expect(unstartable(def).length).toBeGreaterThanOrEqual(1)
+    expect(performance.now() - started).toBeLessThan(10_000)
+  })
+
+  test.each([
+    ['disks', "<disk><source file='/a'/><target dev='vda'/></disk>"],
+    ['network cards', "<interface type='user'/>"],
+    ['serial ports', "<serial type='pty'/>"],
+    ['controllers', "<controller type='scsi'/>"],
+  ])('of %s is refused', (_what, device) => {
+    expect(() => parseDomain(flooded('', device.repeat(2049)))).toThrow(expect.objectContaining({ rule: 'too-many' }))
+  })
+
+  test('of as many disks as are allowed is judged within seconds', () => {
+    const started = performance.now()
+    const letters = (index: number): string =>
+      (index < 26 ? '' : letters(Math.floor(index / 26) - 1)) + String.fromCharCode(97 + (index % 26))
+    const disks = Array.from(
+      { length: 2048 },
+      (_, n) => `<disk><source file='/${n}'/><target dev='vd${letters(2047 - n)}'/></disk>`,
+    )
+    expect(define(flooded('', disks.join('')))?.devices.disks).toHaveLength(2048)
+    expect(performance.now() - started).toBeLessThan(10_000)
+  })
+})

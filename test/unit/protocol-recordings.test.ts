@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { callbackEvents, connectionClosedEvent } from '../../src/protocol/event-messages.ts'
+import { callbackEvents, connectionClosedEvent, legacyEvents } from '../../src/protocol/event-messages.ts'
 import { FrameAssembler } from '../../src/protocol/frame-assembler.ts'
 import { encodeMessage, payloadOffset, readMessage } from '../../src/protocol/message.ts'
 import { remoteProcedure } from '../../src/protocol/procedure-table.ts'
@@ -17,7 +17,10 @@ interface Recording {
 const folder = fileURLToPath(new URL('../../fixtures/rpc/', import.meta.url))
 const names = readdirSync(folder).filter((name) => name.endsWith('.json'))
 const events = new Map<number, Codec<unknown>>(
-  [...Object.values(callbackEvents), connectionClosedEvent].map((event) => [event.number, event.body]),
+  [...Object.values(callbackEvents), ...Object.values(legacyEvents), connectionClosedEvent].map((event) => [
+    event.number,
+    event.body,
+  ]),
 )
 
 /** Procedures that real clients called in a recording and that answer NO_SUPPORT here, so they have no codec. */

@@ -249,7 +249,7 @@ describe('limits', () => {
 describe('rights', () => {
   test('a read-only socket or flag refuses changes before their arguments are read', async () => {
     await using served = await startMemoryServer()
-    const forbidden = [29, 0, 'operation forbidden: read only access prevents DOMAIN_DESTROY']
+    const forbidden = [29, 20, 'operation forbidden: read only access prevents DOMAIN_DESTROY']
     await using bySocket = await RpcClient.open(served.readOnlyPath)
     expect(await errorOf(bySocket.callRaw(12))).toEqual(forbidden)
     await using byFlag = await RpcClient.open(served.path, 'qemu:///system', 1)
