@@ -13,19 +13,23 @@ const skippedFile = join(scratch, 'skipped-tools')
 writeFileSync(skippedFile, '')
 process.env[skippedToolsVariable] = skippedFile
 
+// Said at the very end, after everything that vitest itself still prints; this is what stands if the run breaks off.
+let report = ['The run broke off.', '0 passed, 1 failed']
+process.once('exit', () => {
+  rmSync(scratch, { recursive: true, force: true })
+  writeSync(1, `\n${report.join('\n')}\n`)
+})
+
 const { filter, options } = parseCLI(['vitest', 'run', ...process.argv.slice(2)])
 const config = fileURLToPath(new URL('../vitest.config.ts', import.meta.url))
 const vitest = await startVitest('test', filter, { ...options, config, root: projectRoot, watch: false, run: true })
 const count = countTests(vitest.state.getTestModules(), vitest.state.getUnhandledErrors().length)
 await vitest.close()
 
-const report = [
+report = [
   ...skippedToolLines(readFileSync(skippedFile, 'utf8'), (file) => relative(projectRoot, file)),
-  ...(count.passed + count.failed === 0 ? ['No test was run: no test file matches.'] : []),
   ...(count.skipped > 0 ? [`${count.skipped} skipped`] : []),
+  ...(count.passed + count.failed === 0 ? ['No test was run: no test file matches.'] : []),
   `${count.passed} passed, ${count.failed} failed`,
 ]
-rmSync(scratch, { recursive: true, force: true })
 if (count.failed > 0 || count.passed === 0) process.exitCode = 1
-// At the very end, after everything that vitest itself still prints.
-process.once('exit', () => writeSync(1, `\n${report.join('\n')}\n`))
