@@ -15,7 +15,7 @@ const unit = {
 }
 
 /** Where a device sits in the guest; the shape depends on the bus. */
-export const deviceAddress = taggedElement('address', 'type', {
+const deviceAddress = taggedElement('address', 'type', {
   pci: pciAddressShape,
   drive: {
     ...unit,

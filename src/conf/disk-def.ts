@@ -24,7 +24,7 @@ const driver = element('driver', {
 })
 
 /** Buses a disk may sit on. */
-export const diskBus = oneOf('ide', 'fdc', 'scsi', 'virtio', 'xen', 'usb', 'sata', 'sd', 'uml', 'nvme')
+const diskBus = oneOf('ide', 'fdc', 'scsi', 'virtio', 'xen', 'usb', 'sata', 'sd', 'uml', 'nvme')
 
 const target = element('target', {
   dev: attribute('dev', someText),

@@ -10,7 +10,7 @@ import { domainMemory, memorySize } from './memory-size.ts'
 import { os } from './os-def.ts'
 
 /** A name is a file name and a line of `virsh list`, so it holds no slash, no line break, and something to see. */
-export const domainName: ValueCodec<string> = {
+const domainName: ValueCodec<string> = {
   rule: 'domain-name',
   wanted: 'a name that is not blank and holds neither "/" nor a line break',
   parse: (name) => (/[/\n\r]/.test(name) || /^\s*$/.test(name) ? undefined : name),

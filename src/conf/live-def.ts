@@ -1,6 +1,7 @@
 import type { ConsoleDef, SerialDef } from './character-device-def.ts'
 import type { DiskDef } from './disk-def.ts'
 import type { DomainDef } from './domain-def.ts'
+import type { GraphicsDef } from './graphics-def.ts'
 import type { BackingStore } from './storage-source.ts'
 
 /** One image of a running disk's chain. `index` is unique within the domain. */
@@ -14,6 +15,8 @@ export interface LiveLayer {
 export interface LiveValues {
   /** Ports of the VNC screens that asked for automatic ones, in order. */
   readonly vncPorts?: readonly number[]
+  /** Address at which screens listen that were given none. */
+  readonly vncListen?: string
   /** Pseudo terminal by device alias, for example serial0 -> /dev/pts/3. */
   readonly terminals?: Readonly<Record<string, string>>
   /** Current size of the balloon. */
@@ -56,8 +59,9 @@ export function withLive(
       ...devices,
       disks: devices.disks.map((disk) => withChain(disk, chains.get(disk.target.dev) ?? [])),
       graphics: devices.graphics.map((graphics) => {
-        if (graphics.type !== 'vnc' || graphics.autoport !== true) return graphics
-        return { ...graphics, port: ports.shift() ?? graphics.port }
+        if (graphics.type !== 'vnc') return graphics
+        const port = graphics.autoport === true ? (ports.shift() ?? graphics.port) : graphics.port
+        return listening({ ...graphics, port }, values.vncListen)
       }),
       serials: devices.serials.map((serial, index) => withTerminal(serial, terminals, `serial${index}`)),
       parallels: devices.parallels.map((parallel, index) => withTerminal(parallel, terminals, `parallel${index}`)),
@@ -65,6 +69,15 @@ export function withLive(
       channels: devices.channels.map((channel, index) => withTerminal(channel, terminals, `channel${index}`)),
     },
   }
+}
+
+type VncDef = Extract<GraphicsDef, { readonly type: 'vnc' }>
+
+/** Clients read the address of a running screen from the attribute and from the element. */
+function listening(graphics: VncDef, address: string | undefined): VncDef {
+  const [first, ...others] = graphics.listens
+  if (address === undefined || first?.type !== 'address' || first.address !== undefined) return graphics
+  return { ...graphics, listen: address, listens: [{ ...first, address }, ...others] }
 }
 
 interface Line extends Pick<SerialDef, 'type' | 'sources' | 'alias'> {}

@@ -33,7 +33,7 @@ export function sourcePath(source: StorageSource | undefined): string | undefine
 }
 
 /** `<format>` of a layer. */
-export const layerFormat = element('format', { type: attribute('type', anyText) })
+const layerFormat = element('format', { type: attribute('type', anyText) })
 
 /** A layer below the active image, as the definition states it. */
 export interface BackingLayer extends Parsed<typeof backingLayerTop> {

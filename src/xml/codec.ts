@@ -84,8 +84,9 @@ export function element(name: string, shape: Shape): ElementCodec<Record<string,
       const draft: ElementDraft = { attributes: [], children: [] }
       for (const [key, part] of parts) part.write(value[key], draft)
       if (isKept(value['kept'])) {
-        draft.attributes.push(...value['kept'].attributes)
-        draft.children.push(...value['kept'].elements)
+        // One by one: spread into a call, a flood of unknown elements would overflow the stack.
+        for (const attribute of value['kept'].attributes) draft.attributes.push(attribute)
+        for (const child of value['kept'].elements) draft.children.push(child)
       }
       return { kind: 'element', name, ...draft }
     },

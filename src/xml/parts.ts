@@ -108,12 +108,21 @@ export function textChild<T>(name: string, codec: ValueCodec<T>): Part<T> {
   return inner
 }
 
-/** Any number of child elements of one name, in document order; none is an empty list. */
+/** More elements of one name than any machine has; bounds every pass over them. */
+const maxRepeats = 2048
+
+/** Child elements of one name, in document order; none is an empty list, and more than 2048 are refused. */
 export function children<T>(codec: ElementCodec<T>): Part<readonly T[]> {
   return {
     attributes: [],
     elements: [codec.name],
-    read: (element, path) => childrenOf(element, codec.name).map((found) => codec.read(found, `${path}/${codec.name}`)),
+    read(element, path) {
+      const found = childrenOf(element, codec.name)
+      if (found.length > maxRepeats) {
+        refuse(`${path}/${codec.name}`, 'too-many', `there are ${found.length}, at most ${maxRepeats} are allowed`)
+      }
+      return found.map((one) => codec.read(one, `${path}/${codec.name}`))
+    },
     write(value, draft) {
       for (const item of value) draft.children.push(codec.write(item))
     },
@@ -155,7 +164,7 @@ export function verbatim(...names: readonly string[]): OptionalPart<readonly Xml
       return kept.length === 0 ? undefined : kept
     },
     write(value, draft) {
-      if (value !== undefined) draft.children.push(...value)
+      for (const found of value ?? []) draft.children.push(found)
     },
     listKept(value, path, into) {
       for (const found of value ?? []) into.push(`${path}/${found.name}`)

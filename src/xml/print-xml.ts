@@ -20,12 +20,12 @@ const escapes: Readonly<Record<string, string>> = {
 const replace = (character: string): string => escapes[character] ?? character
 
 /** Escapes character data as libvirt does: quotes too. A carriage return would be read back as a newline, so it becomes a reference. */
-export function escapeText(text: string): string {
+function escapeText(text: string): string {
   return /[&<>'"\r]/.test(text) ? text.replace(/[&<>'"\r]/g, replace) : text
 }
 
 /** Escapes an attribute value. Tabs and newlines would be read back as spaces, so they become references. */
-export function escapeAttribute(value: string): string {
+function escapeAttribute(value: string): string {
   return /[&<>'"\n\t\r]/.test(value) ? value.replace(/[&<>'"\n\t\r]/g, replace) : value
 }
 

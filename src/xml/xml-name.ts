@@ -35,8 +35,3 @@ export function nameEnd(text: string, start: number): number {
   }
   return at
 }
-
-/** Whether the whole text is one XML name. */
-export function isName(text: string): boolean {
-  return text.length > 0 && nameEnd(text, 0) === text.length
-}
