@@ -2,6 +2,7 @@ import type { Commands } from '../commands/commands.ts'
 import type { DomainView, Reads, ReadTexts } from '../commands/reads.ts'
 import type { DomainDef } from '../conf/domain-def.ts'
 import type { DomainSample } from '../driver/driver.ts'
+import type { NodeInfo } from '../driver/host-facts.ts'
 import type { ServedDriver } from './connection-uri.ts'
 
 /** Everything the handlers stand on: one driver's live view, its texts, its commands, and facts of the host. */
@@ -9,12 +10,12 @@ export interface RpcBackend extends ServedDriver {
   readonly reads: Reads
   readonly texts: ReadTexts
   readonly commands: Commands
-  readonly host: HostFacts
+  readonly host: RpcHost
   readonly domains: DomainFacts
 }
 
 /** Facts of this machine that a connection can ask for. */
-export interface HostFacts {
+export interface RpcHost {
   hostname(): string
   nodeInfo(): NodeInfo
   freeMemoryBytes(): bigint
@@ -26,18 +27,6 @@ export interface HostFacts {
   maxVcpus(virtType: string | null): number | Promise<number>
   /** Names of the CPU models that definitions for an architecture may use. */
   cpuModelNames(arch: string): readonly string[] | Promise<readonly string[]>
-}
-
-/** The host's processors and memory as `virsh nodeinfo` shows them. */
-export interface NodeInfo {
-  readonly model: string
-  readonly memoryKib: bigint
-  readonly cpus: number
-  readonly mhz: number
-  readonly nodes: number
-  readonly sockets: number
-  readonly cores: number
-  readonly threads: number
 }
 
 /** What replies need of a domain besides its rows; nothing here asks the hypervisor. */

@@ -2,7 +2,7 @@ import type { Caller } from '../commands/caller.ts'
 import type { Commands } from '../commands/commands.ts'
 import type { DomainView, Reads, ReadTexts } from '../commands/reads.ts'
 import { Fault } from '../util/fault.ts'
-import type { DomainFacts, HostFacts } from './backend.ts'
+import type { DomainFacts, RpcHost } from './backend.ts'
 import type { ClientConnection } from './client-connection.ts'
 
 /** What a handler gets besides its arguments. */
@@ -11,7 +11,7 @@ export interface Call {
   readonly reads: Reads
   readonly texts: ReadTexts
   readonly commands: Commands
-  readonly host: HostFacts
+  readonly host: RpcHost
   readonly domains: DomainFacts
   /** Who asks, by which procedure and why: recorded with every change. */
   readonly caller: Caller

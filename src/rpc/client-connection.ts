@@ -83,7 +83,7 @@ export class ClientConnection {
     if (bound === null) return undefined
     const { procedure } = bound
     try {
-      const result = bound.handle(this.#call(procedure), decode(procedure.args, frame, payloadOffset))
+      const result = bound.handle(this.#call(procedure), decodeArgs(procedure, frame))
       if (result instanceof Promise) return this.#answerLater(header, procedure, result)
       this.transport.reply(header, procedure.result, result)
     } catch (error) {
@@ -144,13 +144,6 @@ export class ClientConnection {
   }
 
   #fail(header: MessageHeader, procedure: string, error: unknown): void {
-    if (error instanceof XdrError) {
-      this.transport.replyError(
-        header,
-        wireErrorOf(new Fault('rpc', 'Unable to decode message payload', { subject: error.message })),
-      )
-      return
-    }
     if (isOwnFault(error)) this.#services.onInternalError(error, procedure)
     this.transport.replyError(header, wireErrorOf(error))
   }
@@ -168,6 +161,16 @@ export class ClientConnection {
       reason: this.#session?.uri.reason ?? null,
       onReady: this.#session?.uri.onReady ?? 'keep',
     }
+  }
+}
+
+/** The arguments of a call; bytes that are not what the procedure takes are the client's fault. */
+function decodeArgs(procedure: Procedure<unknown, unknown>, frame: Buffer): unknown {
+  try {
+    return decode(procedure.args, frame, payloadOffset)
+  } catch (error) {
+    if (!(error instanceof XdrError)) throw error
+    throw new Fault('rpc', 'Unable to decode message payload', { cause: error, subject: error.message })
   }
 }
 

@@ -52,19 +52,27 @@ const wireRows: Readonly<Record<FaultKind, WireRow>> = {
 /** What a client is told when a fault of the daemon must not be described to it; the log has the rest. */
 const internalMessage = 'The daemon could not complete the request; its log has the details'
 
+/** Messages quote what clients sent, which may be as long as a string of the protocol; the reply must still fit. */
+const maxMessageLength = 16_384
+
+function shortened(text: string): string {
+  return text.length <= maxMessageLength ? text : `${text.slice(0, maxMessageLength)} ... (${text.length} characters)`
+}
+
 /** The error payload for anything thrown by a handler. Only faults keep their message. */
 export function wireErrorOf(error: unknown): WireError {
   const fault = error instanceof Fault ? error : new Fault('internal', internalMessage, { cause: error })
   const { code, domain, prefix } = wireRows[fault.kind]
+  const message = shortened(fault.message)
   return {
     code,
     domain,
-    message: `${prefix}${fault.message}`,
+    message: `${prefix}${message}`,
     level: errorLevel.error,
     domainRef: null,
     str1: `${prefix}%s`,
-    str2: fault.message,
-    str3: fault.subject ?? null,
+    str2: message,
+    str3: fault.subject === undefined ? null : shortened(fault.subject),
     int1: -1,
     int2: -1,
     networkRef: null,

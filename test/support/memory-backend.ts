@@ -30,6 +30,8 @@ export class MemoryBackend {
   readonly callers: Caller[] = []
   /** Commands wait for this before they act. */
   gate: Promise<void> = Promise.resolve()
+  /** Put behind every definition that is printed. */
+  xmlSuffix = ''
   #nextId = 1
 
   /** Puts a domain in place, without a command. */
@@ -49,7 +51,7 @@ export class MemoryBackend {
       reads: this.#reads(),
       commands: this.#commands(),
       texts: {
-        domainXml: (domain) => this.#get(domain.uuid).xml,
+        domainXml: (domain) => this.#get(domain.uuid).xml + this.xmlSuffix,
         snapshotXml: (_domain, name) => `<domainsnapshot><name>${name}</name></domainsnapshot>`,
         hostCapabilitiesXml: async () => '<capabilities/>',
         domainCapabilitiesXml: async () => '<domainCapabilities/>',

@@ -138,6 +138,28 @@ describe('frames', () => {
   })
 })
 
+describe('replies', () => {
+  test('that quote a name of 4 MiB still fit', async () => {
+    await using served = await startMemoryServer()
+    await using client = await RpcClient.open(served.path)
+    const name = 'x'.repeat(4 * 1024 * 1024)
+    const [code, , message] = await errorOf(client.call(remoteProcedures.domainLookupByName, { name }))
+    expect(code).toBe(42)
+    expect(message?.length).toBeLessThan(17_000)
+    expect(await client.call(remoteProcedures.connectGetHostname, {})).toEqual({ hostname: 'host.example' })
+  })
+
+  test('that are over a limit of the protocol become an error of the daemon', async () => {
+    await using served = await startMemoryServer()
+    const { uuid, name } = served.memory.add('web')
+    served.memory.xmlSuffix = ' '.repeat(4 * 1024 * 1024)
+    await using client = await RpcClient.open(served.path)
+    const domain = { uuid, name, id: -1 }
+    expect((await errorOf(client.call(remoteProcedures.domainGetXmlDesc, { domain, flags: 0 })))[0]).toBe(1)
+    expect(served.internalErrors.length).toBe(1)
+  })
+})
+
 describe('calls in flight', () => {
   test('are answered out of order, and pings during a long one', async () => {
     await using served = await startMemoryServer()
