@@ -1,7 +1,6 @@
-import type { RecordedEvent } from './recorded-event.ts'
+import type pg from 'pg'
 import type { LogReader } from './log-reader.ts'
-import type { PostgresAddress } from './postgres-address.ts'
-import type { LogHead } from './recorded-event.ts'
+import type { LogHead, RecordedEvent } from './recorded-event.ts'
 
 /**
  * Whether an append may still be refused. An `intent` may: a participant that cannot take it refuses it. A `fact` has happened
@@ -19,19 +18,19 @@ export interface StagedRequest {
 
 /**
  * One data-changing SQL statement of the commit. It runs as the common table expression `name` of the commit's single statement, so
- * it may read the names of earlier statements; parameters are `$1`..., each with an explicit cast; it must end in a RETURNING clause
- * that yields `expectedRows` rows, or the commit fails.
+ * it may read the names of earlier statements; parameters are `$1`..., each with an explicit cast. Where `expectedRows` is given it ends in
+ * a RETURNING clause, and any other number of rows is a sign that somebody else has written: the commit fails.
  */
 export interface CommitStatement {
   readonly name: string
   readonly sql: string
   readonly values: readonly (string | Uint8Array | null)[]
-  readonly expectedRows: number
+  readonly expectedRows: number | null
 }
 
 /** What a participant gets to load its state from, once this process is the writer and before the first append is taken. */
 export interface ParticipantContext {
-  readonly address: PostgresAddress
+  readonly pool: pg.Pool
   readonly head: LogHead
   readonly reader: LogReader
   readonly signal: AbortSignal

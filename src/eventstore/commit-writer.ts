@@ -1,0 +1,313 @@
+import { FencedError, InvalidAppendError, LogBusyError, LogClosedError, LogUnavailableError } from './append-errors.ts'
+import { Batch } from './batch.ts'
+import type { CommitParticipant, LogAlarm } from './commit-participant.ts'
+import { type CommitPlan, planCommit } from './commit-plan.ts'
+import type { CommitSender, Outcome } from './commit-sender.ts'
+import { CommitStatementComposer } from './commit-statement.ts'
+import type { AppendResult, Commit, EventStoreLimits } from './event-store-options.ts'
+import type { LogNames } from './log-names.ts'
+import type { Partitions } from './partitions.ts'
+import { messageOf } from './postgres-failure.ts'
+import type { LogHead } from './recorded-event.ts'
+import type { AppendRequest, StagedAppend, Stager } from './stager.ts'
+import type { StateMemos } from './state-memos.ts'
+import type { TreeEdge } from './tree-edge.ts'
+
+/** What the writer works with. */
+export interface CommitWriterParts {
+  readonly sender: CommitSender
+  readonly names: LogNames
+  readonly memos: StateMemos
+  readonly stager: Stager
+  readonly partitions: Partitions
+  readonly participants: readonly CommitParticipant[]
+  readonly limits: EventStoreLimits
+  readonly nowUs: () => bigint
+  readonly alarm: (alarm: LogAlarm) => void
+  /** Is told of each commit after the participants and before the callers. */
+  readonly publish: (commit: Commit) => void
+  readonly epoch: number
+  readonly head: LogHead
+  readonly edge: TreeEdge
+}
+
+/**
+ * The commit turn: one batch at a time. What waits is staged in order, sent as one transaction, and on success swapped into memory before
+ * anybody is told; on failure the overlay is dropped and nobody has seen it.
+ */
+export class CommitWriter {
+  readonly #parts: CommitWriterParts
+  readonly #composer = new CommitStatementComposer()
+  readonly #queue: AppendRequest[] = []
+  #queuedBytes = 0
+  #head: LogHead
+  #edge: TreeEdge
+  #work: Promise<void> | null = null
+  #refusal: FencedError | LogClosedError | null = null
+  readonly #turnWaiters: (() => void)[] = []
+  #asOfFloorUs = 0n
+  #stampUs: bigint | null = null
+
+  constructor(parts: CommitWriterParts) {
+    this.#parts = parts
+    this.#head = parts.head
+    this.#edge = parts.edge
+  }
+
+  get head(): LogHead {
+    return this.#head
+  }
+
+  /** Requests that wait for a later turn. */
+  get queueLength(): number {
+    return this.#queue.length
+  }
+
+  /** Queues an append; it is settled once its batch is. Throws where it can be refused at once. */
+  submit(request: AppendRequest): void {
+    const refusal = this.#refusal ?? this.#parts.sender.unavailable
+    if (refusal !== null) throw refusal
+    const { queueRequests, queueBytes } = this.#parts.limits
+    if (this.#queue.length >= queueRequests || this.#queuedBytes + bytesOf(request) > queueBytes) {
+      throw new LogBusyError(
+        `Cannot append: ${this.#queue.length} requests with ${this.#queuedBytes} bytes wait already`,
+      )
+    }
+    this.#queue.push(request)
+    this.#queuedBytes += bytesOf(request)
+    this.#wake()
+  }
+
+  /** Takes a request back; false where its turn has come. */
+  withdraw(request: AppendRequest): boolean {
+    const at = this.#queue.indexOf(request)
+    if (at === -1) return false
+    this.#queue.splice(at, 1)
+    this.#queuedBytes -= bytesOf(request)
+    return true
+  }
+
+  /** The connection broke by itself. Where a commit is under way, that finds out on its own. */
+  connectionLost(error: Error): void {
+    if (this.#work !== null || this.#refusal !== null) return
+    this.#work = this.#recover(error).finally(() => this.#rest())
+  }
+
+  /**
+   * Promises that the answer for a time will not change: no later commit is stamped at or before it. Waits for a commit under way that
+   * may be. Throws where the time has not come yet.
+   */
+  async holdAsOf(timeUs: bigint): Promise<void> {
+    if (timeUs > this.#parts.nowUs()) {
+      throw new InvalidAppendError(`Cannot look at ${timeUs} microseconds since 1970: that time has not come yet`)
+    }
+    if (timeUs > this.#asOfFloorUs) this.#asOfFloorUs = timeUs
+    while (this.#stampUs !== null && this.#stampUs <= timeUs) {
+      if (this.#parts.sender.unavailable !== null) throw this.#parts.sender.unavailable
+      await new Promise<void>((resolve) => this.#turnWaiters.push(resolve))
+    }
+  }
+
+  /** Refuses what comes from now on and waits for what is queued, at most so long. */
+  async close({ drainMs }: { readonly drainMs: number }): Promise<void> {
+    this.#refusal ??= new LogClosedError()
+    const drained = (async () => {
+      while (this.#work !== null) await this.#work
+    })()
+    let timer: NodeJS.Timeout | undefined
+    const limit = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, drainMs)
+    })
+    await Promise.race([drained, limit])
+    clearTimeout(timer)
+    this.#refuseQueue(this.#refusal)
+  }
+
+  #endTurn(): void {
+    for (const waiter of this.#turnWaiters.splice(0)) waiter()
+  }
+
+  #wake(): void {
+    if (this.#work !== null) return
+    this.#work = this.#run()
+      .catch((error: unknown) => this.#fence(error instanceof Error ? error : new Error(messageOf(error))))
+      .finally(() => this.#rest())
+  }
+
+  #rest(): void {
+    this.#work = null
+    if (this.#queue.length > 0 && this.#parts.sender.unavailable === null) this.#wake()
+  }
+
+  async #run(): Promise<void> {
+    await Promise.resolve() // what is appended in the same tick shares the commit
+    while (this.#queue.length > 0 && !(this.#refusal instanceof FencedError)) {
+      this.#stampUs = this.#nextStamp()
+      try {
+        await this.#turn(this.#stampUs)
+      } finally {
+        this.#stampUs = null
+        this.#endTurn()
+      }
+    }
+  }
+
+  #nextStamp(): bigint {
+    const floor = this.#asOfFloorUs > this.#head.recordedAtUs ? this.#asOfFloorUs : this.#head.recordedAtUs
+    const now = this.#parts.nowUs()
+    return now > floor ? now : floor + 1n
+  }
+
+  async #turn(recordedAtUs: bigint): Promise<void> {
+    const { names, memos, epoch } = this.#parts
+    const batch = new Batch(this.#head, { names, memos, recordedAtUs, epoch })
+    const staged = await this.#fill(batch)
+    if (batch.events.length === 0) {
+      for (const each of staged) each.request.resolve(this.#resultOf(each))
+      return
+    }
+    let plan: CommitPlan
+    let outcome: Outcome
+    try {
+      plan = planCommit(batch, { before: this.#head, edge: this.#edge })
+      await this.#parts.partitions.ensure(plan.head.position)
+      const own = this.#parts.participants.flatMap((participant) => participant.statements())
+      const statement = this.#composer.compose([...plan.statements, ...own])
+      const giveUp = (error: Error) => {
+        for (const { request } of staged) request.reject(error)
+      }
+      const left = (error: LogUnavailableError) => {
+        this.#refuseQueue(error)
+        this.#endTurn()
+      }
+      outcome = await this.#parts.sender.send({ statement, before: this.#head, after: plan.head, left, giveUp })
+    } catch (error) {
+      this.#drop(staged, new LogUnavailableError(this.#parts.nowUs(), messageOf(error), { cause: error }))
+      return
+    }
+    this.#conclude({ outcome, plan, batch, staged })
+  }
+
+  /** Stages what waits until the batch is full; what is refused is settled here. */
+  async #fill(batch: Batch): Promise<readonly StagedAppend[]> {
+    const { limits, stager } = this.#parts
+    const staged: StagedAppend[] = []
+    const known = this.#queue
+      .slice(0, limits.batchEvents)
+      .flatMap(({ what }) => (typeof what === 'function' ? [] : [what]))
+    await batch.loadNames(known).catch(() => undefined) // one query for all; who needs what is missing asks again and hears why
+    for (let request = this.#queue[0]; request !== undefined; request = this.#queue[0]) {
+      if (staged.length > 0 && (request.alone || staged[0]?.request.alone === true)) break
+      this.withdraw(request)
+      try {
+        const stagedAppend = await stager.stage(batch, request)
+        if (stagedAppend === null) {
+          this.#requeue([request])
+          break
+        }
+        staged.push(stagedAppend)
+      } catch (error) {
+        request.reject(error)
+      }
+      if (batch.events.length >= limits.batchEvents || batch.bytes >= limits.batchBytes) break
+      if (staged.length >= limits.queueRequests) break
+    }
+    return staged
+  }
+
+  #conclude({ outcome, plan, batch, staged }: Conclusion): void {
+    switch (outcome.kind) {
+      case 'committed':
+        this.#committed(plan, batch)
+        for (const each of staged) each.request.resolve(this.#resultOf(each))
+        return
+      case 'refused':
+        return this.#drop(
+          staged,
+          new LogUnavailableError(this.#parts.nowUs(), outcome.error.message, { cause: outcome.error }),
+        )
+      case 'unknown':
+        return this.#drop(staged, outcome.error)
+      case 'poison':
+        return this.#poisoned(staged, outcome.error)
+      case 'conflict':
+        this.#fence(outcome.error)
+        this.#drop(staged, this.#refusal ?? outcome.error)
+    }
+  }
+
+  #committed(plan: CommitPlan, batch: Batch): void {
+    this.#head = plan.head
+    this.#edge = plan.edge
+    plan.remember(this.#parts.names)
+    this.#parts.memos.committed(batch.events)
+    for (const participant of this.#parts.participants) participant.committed()
+    this.#parts.partitions.prepareAfter(plan.head.position)
+    this.#parts.publish({ commitNo: plan.head.commitNo, recordedAtUs: plan.head.recordedAtUs, events: batch.events })
+  }
+
+  #drop(staged: readonly StagedAppend[], error: Error): void {
+    for (const participant of this.#parts.participants) participant.dropped()
+    for (const { request } of staged) request.reject(error)
+  }
+
+  /** The database refused what was to be written: each request goes alone, so that only the one to blame is refused. */
+  #poisoned(staged: readonly StagedAppend[], error: Error): void {
+    for (const participant of this.#parts.participants) participant.dropped()
+    const [only] = staged
+    if (staged.length > 1 || only === undefined) {
+      for (const { request } of staged) request.alone = true
+      return this.#requeue(staged.map(({ request }) => request))
+    }
+    const { request } = only
+    if (request.kind === 'fact' && request.poison === null) {
+      request.poison = error
+      return this.#requeue([request])
+    }
+    request.reject(
+      new InvalidAppendError(`Cannot append: the database refused it (${error.message})`, { cause: error }),
+    )
+  }
+
+  #resultOf({ events }: StagedAppend): AppendResult {
+    const last = events.at(-1)
+    const { commitNo, position } = this.#head
+    return { commitNo: last?.commitNo ?? commitNo, lastPosition: last?.position ?? position, events }
+  }
+
+  #requeue(requests: readonly AppendRequest[]): void {
+    this.#queue.unshift(...requests)
+    for (const request of requests) this.#queuedBytes += bytesOf(request)
+  }
+
+  async #recover(reason: Error): Promise<void> {
+    try {
+      await this.#parts.sender.recover(this.#head, reason)
+    } catch (error) {
+      if (error instanceof FencedError) this.#fence(error)
+    }
+  }
+
+  #fence(cause: Error): void {
+    const text = `Cannot append: this process is not the log's writer any more (${cause.message})`
+    this.#refusal = cause instanceof FencedError ? cause : new FencedError(text, { cause })
+    this.#refuseQueue(this.#refusal)
+    this.#parts.alarm({ kind: 'fenced', text: this.#refusal.message, error: this.#refusal })
+  }
+
+  #refuseQueue(error: Error): void {
+    this.#queuedBytes = 0
+    for (const request of this.#queue.splice(0)) request.reject(error)
+  }
+}
+
+interface Conclusion {
+  readonly outcome: Outcome
+  readonly plan: CommitPlan
+  readonly batch: Batch
+  readonly staged: readonly StagedAppend[]
+}
+
+function bytesOf({ what }: AppendRequest): number {
+  return typeof what === 'function' ? 0 : what.bytes + what.blobBytes
+}

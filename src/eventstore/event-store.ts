@@ -1,0 +1,153 @@
+import type pg from 'pg'
+import { checkAppend } from './append-request.ts'
+import { BlobReads } from './blob-reads.ts'
+import type { LogAlarm } from './commit-participant.ts'
+import type { CommitWriter } from './commit-writer.ts'
+import type {
+  AppendOptions,
+  AppendResult,
+  BlobReader,
+  Commit,
+  CommitListener,
+  EventStoreLimits,
+} from './event-store-options.ts'
+import type { LogReader, ReadAllOptions, ReadStreamOptions } from './log-reader.ts'
+import type { LogReads } from './log-reads.ts'
+import { messageOf } from './postgres-failure.ts'
+import type { LogHead, RecordedEvent, StreamWrite } from './recorded-event.ts'
+import type { AppendRequest } from './stager.ts'
+import type { Decide } from './turn.ts'
+import type { WriterSession } from './writer-session.ts'
+
+/** What an open store consists of; made by `openEventStore`. */
+export interface EventStoreParts {
+  readonly writer: CommitWriter
+  readonly session: WriterSession
+  readonly reads: LogReads
+  readonly pool: pg.Pool
+  readonly limits: EventStoreLimits
+  readonly listeners: CommitListeners
+  readonly settled: () => Promise<void>
+  readonly stop: AbortController
+}
+
+/** The log, opened as its one writer. */
+export class EventStore implements LogReader {
+  readonly blobs: BlobReader
+  readonly #parts: EventStoreParts
+  #closing: Promise<void> | null = null
+
+  constructor(parts: EventStoreParts) {
+    this.#parts = parts
+    this.blobs = new BlobReads(parts.pool, { cachedBytes: parts.limits.cachedBlobBytes })
+  }
+
+  /** The end of the log as far as it is committed. */
+  get head(): LogHead {
+    return this.#parts.writer.head
+  }
+
+  /**
+   * Appends all writes in one commit, or nothing. Errors: see `append-errors.ts`; besides them, whatever a decision or a participant
+   * throws to refuse it. An append that is retried with the same event ids and exact revisions is appended once.
+   */
+  append(what: readonly StreamWrite[] | Decide, options: AppendOptions = {}): Promise<AppendResult> {
+    const { signal, kind = 'intent' } = options
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted()
+      const checked = typeof what === 'function' ? what : checkAppend(what, this.#parts.limits)
+      const settled = () => signal?.removeEventListener('abort', abort)
+      const request: AppendRequest = {
+        what: checked,
+        kind,
+        alone: false,
+        poison: null,
+        resolve: (result) => (settled(), resolve(result)),
+        reject: (error) => (settled(), reject(error)),
+      }
+      const abort = () => {
+        if (this.#parts.writer.withdraw(request)) request.reject(signal?.reason)
+      }
+      this.#parts.writer.submit(request)
+      signal?.addEventListener('abort', abort, { once: true })
+    })
+  }
+
+  /** The events of a stream, page by page; none where it does not exist. */
+  readStream(stream: string, options?: ReadStreamOptions): AsyncIterable<RecordedEvent> {
+    return this.#parts.reads.readStream(stream, options)
+  }
+
+  /** The events of the log, page by page. */
+  readAll(options?: ReadAllOptions): AsyncIterable<RecordedEvent> {
+    return this.#parts.reads.readAll(options)
+  }
+
+  /**
+   * The position of the last event recorded at or before a time, for an answer that will never change: later commits are stamped after
+   * it. Throws where the time has not come yet.
+   */
+  async positionAt(timeUs: bigint): Promise<bigint> {
+    await this.#parts.writer.holdAsOf(timeUs)
+    return this.#parts.reads.positionAt(timeUs)
+  }
+
+  /** Has `listener` told of every later commit, after the participants and those who asked before. Returns what ends it. */
+  afterCommit(listener: CommitListener): () => void {
+    return this.#parts.listeners.add(listener)
+  }
+
+  /** Takes nothing more, waits for what is queued, lets go of the log. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #close(): Promise<void> {
+    const { writer, session, pool, stop, settled } = this.#parts
+    await writer.close({ drainMs: closeDrainMs })
+    stop.abort(new Error('The event store is closed'))
+    await settled()
+    await session.close()
+    await pool.end()
+  }
+}
+
+const closeDrainMs = 10_000
+
+/** Those who are told of commits, in the order in which they asked; what one throws is reported and does not stop the others. */
+export class CommitListeners {
+  readonly #listeners: CommitListener[] = []
+  readonly #alarm: (alarm: LogAlarm) => void
+
+  constructor(alarm: (alarm: LogAlarm) => void) {
+    this.#alarm = alarm
+  }
+
+  add(listener: CommitListener): () => void {
+    this.#listeners.push(listener)
+    return () => {
+      const at = this.#listeners.indexOf(listener)
+      if (at !== -1) this.#listeners.splice(at, 1)
+    }
+  }
+
+  publish(commit: Commit): void {
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(commit)
+      } catch (error) {
+        const text = `A listener failed at commit ${commit.commitNo}: ${messageOf(error)}`
+        this.#alarm({
+          kind: 'listener-failed',
+          text,
+          error: error instanceof Error ? error : new Error(messageOf(error)),
+        })
+      }
+    }
+  }
+}

@@ -1,0 +1,103 @@
+import { randomUUID } from 'node:crypto'
+import type { ClientBase } from 'pg'
+import { LogCorruptError } from './append-errors.ts'
+import { eventLeaf, leafFormat } from './event-leaf.ts'
+import type { LogReader } from './log-reader.ts'
+import type { LogHead } from './recorded-event.ts'
+import { appendLeaves, decodeEdge, emptyTree, type TreeEdge, treeRoot } from './tree-edge.ts'
+
+/** What the log says of itself. */
+export interface LogRecord {
+  readonly logId: string
+  readonly hostId: string
+  readonly partitionEvents: bigint
+}
+
+/** Reads the log's own row, or makes the log: its row, the genesis commit and the first partitions. The caller holds the lock. */
+export async function ensureLog(
+  client: ClientBase,
+  {
+    hostId,
+    nowUs,
+    partitionEvents,
+  }: { readonly hostId: string; readonly nowUs: bigint; readonly partitionEvents: bigint },
+): Promise<LogRecord> {
+  const before = await readLog(client)
+  if (before === undefined) {
+    await client.query('begin')
+    await client.query('insert into log values ($1::uuid, $2::uuid, $3::int8, $4::int4, $5::int8)', [
+      randomUUID(),
+      hostId,
+      nowUs,
+      leafFormat,
+      partitionEvents,
+    ])
+    await client.query(
+      `insert into commit (commit_no, prev_commit, prev_last, first_pos, last_pos, at_us, epoch, root)
+        values (0, null, null, 0, -1, $1::int8, 0, $2::bytea)`,
+      [nowUs, treeRoot(emptyTree)],
+    )
+    await client.query('commit')
+  }
+  const log = before ?? (await readLog(client))
+  if (log === undefined) throw new LogCorruptError('Cannot open the log: it has no row of its own')
+  if (log.format !== leafFormat) {
+    throw new LogCorruptError(`Cannot open the log: its format is ${log.format}, this program writes ${leafFormat}`)
+  }
+  if (log.host_id !== hostId.toLowerCase()) {
+    throw new Error(`Cannot open the log: it belongs to host "${log.host_id}", this host is "${hostId}"`)
+  }
+  return { logId: log.log_id, hostId: log.host_id, partitionEvents: log.partition_events }
+}
+
+/** The last commit as the database has it. */
+export async function readHead(client: ClientBase): Promise<LogHead> {
+  const { rows } = await client.query<CommitRow>(
+    'select commit_no, last_pos, at_us, epoch, root from commit order by commit_no desc limit 1',
+  )
+  const row = rows[0]
+  if (row === undefined) throw new LogCorruptError('Cannot open the log: it has no genesis commit')
+  return { commitNo: row.commit_no, position: row.last_pos, recordedAtUs: row.at_us, epoch: row.epoch, root: row.root }
+}
+
+/** The tree's right edge at the head: from the last stored one and the events after it; its root must be that of the head. */
+export async function readEdge(
+  client: ClientBase,
+  { head, reader }: { readonly head: LogHead; readonly reader: LogReader },
+) {
+  const { rows } = await client.query<{ size: bigint; hashes: Buffer }>(
+    'select size, hashes from tree_edge where size <= $1::int8 order by size desc limit 1',
+    [head.position + 1n],
+  )
+  const stored = rows[0]
+  let edge: TreeEdge = stored === undefined ? emptyTree : decodeEdge(stored.size, stored.hashes)
+  for await (const event of reader.readAll({ from: edge.size })) {
+    if (event.position > head.position) break
+    edge = appendLeaves(edge, [eventLeaf(event)])
+  }
+  if (edge.size !== head.position + 1n || !Buffer.from(head.root).equals(treeRoot(edge))) {
+    throw new LogCorruptError(
+      `Cannot open the log: the events up to position ${head.position} do not give the root of commit ${head.commitNo}`,
+    )
+  }
+  return edge
+}
+
+interface CommitRow {
+  readonly commit_no: bigint
+  readonly last_pos: bigint
+  readonly at_us: bigint
+  readonly epoch: number
+  readonly root: Buffer
+}
+
+interface LogRow {
+  readonly log_id: string
+  readonly host_id: string
+  readonly format: number
+  readonly partition_events: bigint
+}
+
+async function readLog(client: ClientBase): Promise<LogRow | undefined> {
+  return (await client.query<LogRow>('select log_id, host_id, format, partition_events from log')).rows[0]
+}

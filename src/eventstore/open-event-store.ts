@@ -1,0 +1,167 @@
+import pg from 'pg'
+import { FencedError, InvalidAppendError, LogUnavailableError } from './append-errors.ts'
+import { checkAppend } from './append-request.ts'
+import { Batch } from './batch.ts'
+import type { LogAlarm } from './commit-participant.ts'
+import { planCommit } from './commit-plan.ts'
+import { CommitSender } from './commit-sender.ts'
+import { CommitStatementComposer } from './commit-statement.ts'
+import { CommitWriter } from './commit-writer.ts'
+import { CommitListeners, EventStore } from './event-store.ts'
+import { defaultLimits, type EventStoreLimits, type EventStoreOptions } from './event-store-options.ts'
+import { ensureLog, readEdge, readHead } from './log-genesis.ts'
+import { LogNames } from './log-names.ts'
+import { LogReads } from './log-reads.ts'
+import { migrate } from './migrate.ts'
+import { Partitions } from './partitions.ts'
+import { clientConfig } from './postgres-client.ts'
+import { postgresFailure } from './postgres-failure.ts'
+import type { LogHead } from './recorded-event.ts'
+import { Stager } from './stager.ts'
+import { StateMemos } from './state-memos.ts'
+import type { TreeEdge } from './tree-edge.ts'
+import { WriterSession } from './writer-session.ts'
+
+const poolConnections = 8
+const maxFenceTries = 20
+
+/**
+ * Opens the log as its one writer: lock, schema, fence commit, and only then everything that is remembered of it. Throws WriterBusyError
+ * where another process holds it, SchemaTooNewError, LogCorruptError, or what a participant throws at its `open`.
+ */
+export async function openEventStore(options: EventStoreOptions): Promise<EventStore> {
+  const opening = new Opening(options)
+  try {
+    return await opening.run()
+  } catch (error) {
+    await opening.abandon()
+    throw error
+  }
+}
+
+interface Fenced {
+  readonly head: LogHead
+  readonly edge: TreeEdge
+}
+
+class Opening {
+  readonly #options: EventStoreOptions
+  readonly #limits: EventStoreLimits
+  readonly #nowUs: () => bigint
+  readonly #alarm: (alarm: LogAlarm) => void
+  readonly #stop = new AbortController()
+  readonly #signal: AbortSignal
+  readonly #pool: pg.Pool
+  readonly #session: WriterSession
+  readonly #reads: LogReads
+  readonly #names: LogNames
+  readonly #memos: StateMemos
+  #writer: CommitWriter | null = null
+
+  constructor(options: EventStoreOptions) {
+    this.#options = options
+    this.#limits = { ...defaultLimits, ...options.limits }
+    this.#nowUs = options.nowUs ?? (() => BigInt(Date.now()) * 1000n)
+    this.#alarm = options.onAlarm ?? (() => undefined)
+    this.#signal = AbortSignal.any([this.#stop.signal, ...(options.signal === undefined ? [] : [options.signal])])
+    this.#pool = new pg.Pool({ ...clientConfig(options.address, 'chronovisor reader'), max: poolConnections })
+    this.#pool.on('error', () => undefined) // an idle connection that breaks is replaced; who uses one hears of it
+    const onLost = (error: Error) => this.#writer?.connectionLost(error)
+    this.#session = new WriterSession({ address: options.address, holder: options.holder, onLost })
+    this.#reads = new LogReads(this.#pool)
+    this.#names = new LogNames(this.#pool, this.#limits)
+    this.#memos = new StateMemos(this.#reads, this.#limits)
+  }
+
+  async run(): Promise<EventStore> {
+    const { options, limits } = { options: this.#options, limits: this.#limits }
+    await this.#session.open({ lockWaitMs: limits.lockWaitMs, signal: this.#signal })
+    await migrate(this.#session.client)
+    await this.#session.recordHolder()
+    const log = { hostId: options.hostId, nowUs: this.#nowUs(), partitionEvents: limits.partitionEvents }
+    const { partitionEvents } = await ensureLog(this.#session.client, log)
+    const before = await readHead(this.#session.client)
+    const from = { nextPosition: before.position + 1n, size: partitionEvents, alarm: this.#alarm }
+    const partitions = new Partitions(this.#pool, from)
+    const { head, edge } = await this.#fence(partitions)
+    const participants = options.participants ?? []
+    const context = { pool: this.#pool, head, reader: this.#reads, signal: this.#signal }
+    for (const participant of participants) await participant.open(context)
+    return this.#assemble({ head, edge }, partitions)
+  }
+
+  /** Gives everything back after a failure. */
+  async abandon(): Promise<void> {
+    this.#stop.abort(new Error('The event store could not be opened'))
+    await this.#session.close()
+    await this.#pool.end().catch(() => undefined)
+  }
+
+  /** The first commit: waits for whatever a dying writer still has in flight, and where that wins, starts again after it. */
+  async #fence(partitions: Partitions): Promise<Fenced> {
+    for (let tries = 1; ; tries += 1) {
+      await this.#names.open()
+      const before = await readHead(this.#session.client)
+      const edge = await readEdge(this.#session.client, { head: before, reader: this.#reads })
+      const now = this.#nowUs()
+      const recordedAtUs = now > before.recordedAtUs ? now : before.recordedAtUs + 1n
+      const epoch = before.epoch + 1
+      const batch = new Batch(before, { names: this.#names, memos: this.#memos, recordedAtUs, epoch })
+      const writes = this.#options.fence({ epoch, firstStart: before.position === -1n })
+      const append = checkAppend(writes, this.#limits)
+      if (append.eventCount === 0) throw new InvalidAppendError('Cannot open the log: the fence commit has no event')
+      await batch.loadNames([append])
+      batch.take(batch.number(append), append)
+      const plan = planCommit(batch, { before, edge })
+      await partitions.ensure(plan.head.position)
+      try {
+        const statement = new CommitStatementComposer().compose(plan.statements)
+        await this.#session.query(
+          { text: statement.text, values: statement.values },
+          { timeoutMs: this.#limits.commitTimeoutMs },
+        )
+        plan.remember(this.#names)
+        partitions.prepareAfter(plan.head.position)
+        return { head: plan.head, edge: plan.edge }
+      } catch (error) {
+        if (postgresFailure(error) !== 'conflict' || tries >= maxFenceTries) throw openFailure(error, this.#nowUs())
+      }
+    }
+  }
+
+  #assemble({ head, edge }: Fenced, partitions: Partitions): EventStore {
+    const { limits, alarm, nowUs, stop } = {
+      limits: this.#limits,
+      alarm: this.#alarm,
+      nowUs: this.#nowUs,
+      stop: this.#stop,
+    }
+    const listeners = new CommitListeners(alarm)
+    const session = this.#session
+    const participants = this.#options.participants ?? []
+    const memos = this.#memos
+    const writer = new CommitWriter({
+      sender: new CommitSender({ session, limits, nowUs, alarm, signal: this.#signal }),
+      stager: new Stager({ participants, memos, reads: this.#reads, limits, nowUs, alarm }),
+      names: this.#names,
+      publish: (commit) => listeners.publish(commit),
+      epoch: head.epoch,
+      ...{ memos, partitions, participants, limits, nowUs, alarm, head, edge },
+    })
+    this.#writer = writer
+    const settled = () => partitions.settled()
+    return new EventStore({ writer, session, reads: this.#reads, pool: this.#pool, limits, listeners, settled, stop })
+  }
+}
+
+function openFailure(error: unknown, nowUs: bigint): unknown {
+  switch (postgresFailure(error)) {
+    case 'conflict':
+      return new FencedError('Cannot open the log: somebody else keeps writing to it', { cause: error })
+    case 'lost':
+    case 'refused':
+      return new LogUnavailableError(nowUs, error instanceof Error ? error.message : String(error), { cause: error })
+    case 'poison':
+      return error
+  }
+}

@@ -1,0 +1,25 @@
+import { existsSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+
+/** A SQL file of the package. */
+export interface SqlFile {
+  readonly name: string
+  readonly text: string
+}
+
+/** Reads the `.sql` files of a top-level folder of this package, by name; the same from `src` and from `dist/src`. */
+export async function readSqlFiles(folder: 'migrations' | 'projections'): Promise<readonly SqlFile[]> {
+  const directory = new URL(`${folder}/`, packageRoot())
+  const names = (await readdir(directory)).filter((name) => name.endsWith('.sql')).sort()
+  return Promise.all(names.map(async (name) => ({ name, text: await readFile(new URL(name, directory), 'utf8') })))
+}
+
+function packageRoot(): URL {
+  let directory = new URL('.', import.meta.url)
+  while (!existsSync(new URL('package.json', directory))) {
+    const parent = new URL('..', directory)
+    if (parent.href === directory.href) throw new Error(`Cannot find package.json above "${import.meta.url}"`)
+    directory = parent
+  }
+  return directory
+}
