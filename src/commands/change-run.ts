@@ -55,20 +55,32 @@ const changes = {
 } as const satisfies Record<string, Change>
 
 /** Suspends, resumes, resets a running domain, or asks its guest to power down. */
-export async function changeRun(host: Host, caller: Caller, request: { readonly uuid: string; readonly change: keyof typeof changes }): Promise<void> {
+export async function changeRun(
+  host: Host,
+  caller: Caller,
+  request: { readonly uuid: string; readonly change: keyof typeof changes },
+): Promise<void> {
   const { uuid } = request
   const change: Change = changes[request.change]
   await runCommand(host, { caller, uuid }, async (task) => {
     requireKnown(host, uuid)
     if (!(await recordIntent(host, task, { uuid, change }))) return
     if (change.requested !== undefined) await host.reach(change.requested)
-    await actOrFail(host, task, { uuid, intent: change.intent, act: async () => await change.act(host, uuid, AbortSignal.timeout(host.limits.hypervisorMs)) })
+    await actOrFail(host, task, {
+      uuid,
+      intent: change.intent,
+      act: async () => await change.act(host, uuid, AbortSignal.timeout(host.limits.hypervisorMs)),
+    })
     if (change.acted !== undefined) await host.reach(change.acted)
     await recordOutcome(host, task, { uuid, outcome: change.outcome })
   })
 }
 
-async function recordIntent(host: Host, task: Task, what: { readonly uuid: string; readonly change: Change }): Promise<boolean> {
+async function recordIntent(
+  host: Host,
+  task: Task,
+  what: { readonly uuid: string; readonly change: Change },
+): Promise<boolean> {
   const { uuid, change } = what
   let go = true
   await record(host, task.context, {
@@ -85,7 +97,11 @@ async function recordIntent(host: Host, task: Task, what: { readonly uuid: strin
 }
 
 /** Acts on a recorded intent; a failure is recorded as the intent's outcome and thrown on. */
-export async function actOrFail(host: Host, task: Task, what: { readonly uuid: string; readonly intent: string; readonly act: () => Promise<void> }): Promise<void> {
+export async function actOrFail(
+  host: Host,
+  task: Task,
+  what: { readonly uuid: string; readonly intent: string; readonly act: () => Promise<void> },
+): Promise<void> {
   try {
     await what.act()
   } catch (error) {
@@ -97,22 +113,41 @@ export async function actOrFail(host: Host, task: Task, what: { readonly uuid: s
 }
 
 /** Records what became of an intent. Where the log is away the act stands, the caller is told so, and it is settled when the log is back. */
-export async function recordOutcome(host: Host, task: Task, what: { readonly uuid: string; readonly outcome: AnyFact }): Promise<void> {
+export async function recordOutcome(
+  host: Host,
+  task: Task,
+  what: { readonly uuid: string; readonly outcome: AnyFact },
+): Promise<void> {
   try {
-    await record(host, task.context, { kind: 'fact', decide: () => [{ stream: domainStream(what.uuid), facts: [what.outcome] }] })
+    await record(host, task.context, {
+      kind: 'fact',
+      decide: () => [{ stream: domainStream(what.uuid), facts: [what.outcome] }],
+    })
   } catch (error) {
     host.unsettled.add(what.uuid)
     if (!isFault(error, 'log_unavailable')) throw error
-    throw new Fault('log_unavailable', `It was done (${what.outcome.type}), but could not be recorded: ${error.message}; it is settled as soon as the log is back`, { cause: error })
+    throw new Fault(
+      'log_unavailable',
+      `It was done (${what.outcome.type}), but could not be recorded: ${error.message}; it is settled as soon as the log is back`,
+      { cause: error },
+    )
   }
 }
 
 /** Ends a domain's process by force and records how it left its files. */
-export async function destroyDomain(host: Host, caller: Caller, request: { readonly uuid: string; readonly graceful: boolean }): Promise<void> {
+export async function destroyDomain(
+  host: Host,
+  caller: Caller,
+  request: { readonly uuid: string; readonly graceful: boolean },
+): Promise<void> {
   const { uuid, graceful } = request
   await runCommand(host, { caller, uuid }, async (task) => {
     requireKnown(host, uuid)
-    if (graceful) throw new Fault('argument_unsupported', 'Cannot destroy gracefully: only an end by force is served; use shutdown to ask the guest')
+    if (graceful)
+      throw new Fault(
+        'argument_unsupported',
+        'Cannot destroy gracefully: only an end by force is served; use shutdown to ask the guest',
+      )
     await record(host, task.context, {
       kind: 'intent',
       decide: (turn) => {
@@ -122,7 +157,11 @@ export async function destroyDomain(host: Host, caller: Caller, request: { reado
     })
     task.intended = true
     await host.reach('destroy.requested')
-    await actOrFail(host, task, { uuid, intent: 'DomainDestroyRequested', act: async () => await host.driver.destroy(uuid, AbortSignal.timeout(host.limits.hypervisorMs)) })
+    await actOrFail(host, task, {
+      uuid,
+      intent: 'DomainDestroyRequested',
+      act: async () => await host.driver.destroy(uuid, AbortSignal.timeout(host.limits.hypervisorMs)),
+    })
     await host.reach('destroy.acted')
     try {
       await endRun(host, task.context, { uuid, how: { kind: 'destroyed' } })

@@ -4,7 +4,10 @@ import { Fault } from '../util/fault.ts'
 import type { Host } from './host.ts'
 
 /** TCP ports for the VNC displays of a definition, in its order: the stated one, or the first that no domain has and nobody listens on. */
-export async function choosePorts(host: Pick<Host, 'reads' | 'vncPorts'>, definition: DomainDef): Promise<readonly number[]> {
+export async function choosePorts(
+  host: Pick<Host, 'reads' | 'vncPorts'>,
+  definition: DomainDef,
+): Promise<readonly number[]> {
   const chosen: number[] = []
   for (const display of definition.devices.graphics) {
     if (display.type !== 'vnc') continue

@@ -61,30 +61,66 @@ async function planSnapshot(host: Host, task: Task, request: SnapshotRequest): P
   const view = host.reads.byUuid(uuid)
   if (view === null) throw new Fault('no_domain', `no domain with matching uuid '${uuid}'`)
   const asked = parseSnapshot(request.xml)
-  if (asked.memory?.snapshot !== undefined && asked.memory.snapshot !== 'no') throw new Fault('config_unsupported', 'Cannot create the snapshot: memory cannot be saved yet, only disk-only snapshots are served')
-  if (!request.diskOnly && view.active) throw new Fault('config_unsupported', 'Cannot create the snapshot: only disk-only snapshots of a running domain are served (--disk-only)')
+  if (asked.memory?.snapshot !== undefined && asked.memory.snapshot !== 'no')
+    throw new Fault(
+      'config_unsupported',
+      'Cannot create the snapshot: memory cannot be saved yet, only disk-only snapshots are served',
+    )
+  if (!request.diskOnly && view.active)
+    throw new Fault(
+      'config_unsupported',
+      'Cannot create the snapshot: only disk-only snapshots of a running domain are served (--disk-only)',
+    )
   const definition = view.active ? await liveDefinition(host, view) : await nextDefinition(host, view)
   const aligned = alignSnapshot(asked, definition, BigInt(Math.floor(Number(host.clock.nowUs()) / 1_000_000)))
   refuseOtherKinds(aligned)
   const domain = await readDomain(host, uuid)
-  const known = view.active ? { facts: [], chains: domain.chains, drifts: [] } : await knowChains(host.images, { definition, chains: domain.chains }, AbortSignal.timeout(host.limits.hypervisorMs))
+  const known = view.active
+    ? { facts: [], chains: domain.chains, drifts: [] }
+    : await knowChains(
+        host.images,
+        { definition, chains: domain.chains },
+        AbortSignal.timeout(host.limits.hypervisorMs),
+      )
   const [drift] = known.drifts
   if (drift !== undefined) {
-    await record(host, task.context, { kind: 'fact', decide: () => [{ stream: domainStream(uuid), facts: known.drifts }] })
+    await record(host, task.context, {
+      kind: 'fact',
+      decide: () => [{ stream: domainStream(uuid), facts: known.drifts }],
+    })
     throw driftFault(drift, view.name)
   }
   const external = aligned.disks.filter((disk) => disk.snapshot === 'external')
   if (!request.reuseExternal) await refuseExisting(host, external)
-  const overlays = external.map((disk, at) => overlayOf(disk, { layers: known.chains.byDisk[disk.name], index: known.chains.nextIndex + at }))
-  return { request, aligned, definition, parent: domain.snapshots.current, overlays, chainFacts: known.facts, running: view.active }
+  const overlays = external.map((disk, at) =>
+    overlayOf(disk, { layers: known.chains.byDisk[disk.name], index: known.chains.nextIndex + at }),
+  )
+  return {
+    request,
+    aligned,
+    definition,
+    parent: domain.snapshots.current,
+    overlays,
+    chainFacts: known.facts,
+    running: view.active,
+  }
 }
 
 function refuseOtherKinds(aligned: AlignedSnapshot): void {
   const other = aligned.disks.find((disk) => disk.snapshot === 'internal' || disk.snapshot === 'manual')
-  if (other !== undefined) throw new Fault('config_unsupported', `Cannot create the snapshot: disk "${other.name}" asks for a snapshot of kind ${other.snapshot}, only external and no are served`)
-  if (!aligned.disks.some((disk) => disk.snapshot === 'external')) throw new Fault('config_unsupported', 'Cannot create the snapshot: no disk takes part in it')
+  if (other !== undefined)
+    throw new Fault(
+      'config_unsupported',
+      `Cannot create the snapshot: disk "${other.name}" asks for a snapshot of kind ${other.snapshot}, only external and no are served`,
+    )
+  if (!aligned.disks.some((disk) => disk.snapshot === 'external'))
+    throw new Fault('config_unsupported', 'Cannot create the snapshot: no disk takes part in it')
   const format = aligned.disks.find((disk) => disk.snapshot === 'external' && disk.driver?.type !== 'qcow2')
-  if (format !== undefined) throw new Fault('config_unsupported', `Cannot create the snapshot: the overlay of disk "${format.name}" must be qcow2, not "${format.driver?.type ?? ''}"`)
+  if (format !== undefined)
+    throw new Fault(
+      'config_unsupported',
+      `Cannot create the snapshot: the overlay of disk "${format.name}" must be qcow2, not "${format.driver?.type ?? ''}"`,
+    )
 }
 
 /** What lies there before the intent is not ours: undoing a cut-off snapshot must find only files that it created. */
@@ -92,14 +128,22 @@ async function refuseExisting(host: Host, disks: readonly AlignedDisk[]): Promis
   for (const { name, source } of disks) {
     const path = source?.file ?? ''
     if ((await host.images.stat(path)) === null) continue
-    throw new Fault('config_unsupported', `Cannot create the snapshot: the overlay "${path}" of disk "${name}" exists already; --reuse-external uses it as it is`, { subject: path })
+    throw new Fault(
+      'config_unsupported',
+      `Cannot create the snapshot: the overlay "${path}" of disk "${name}" exists already; --reuse-external uses it as it is`,
+      { subject: path },
+    )
   }
 }
 
-function overlayOf(disk: AlignedDisk, at: { readonly layers: readonly Layer[] | undefined; readonly index: number }): Overlay {
+function overlayOf(
+  disk: AlignedDisk,
+  at: { readonly layers: readonly Layer[] | undefined; readonly index: number },
+): Overlay {
   const active = at.layers?.[0]
   const path = disk.source?.file
-  if (active === undefined || path === undefined) throw new Fault('operation_failed', `Cannot create the snapshot: the chain of disk "${disk.name}" is not known`)
+  if (active === undefined || path === undefined)
+    throw new Fault('operation_failed', `Cannot create the snapshot: the chain of disk "${disk.name}" is not known`)
   return { disk: disk.name, active, index: at.index, path }
 }
 
@@ -127,10 +171,18 @@ async function recordIntent(host: Host, task: Task, plan: Plan): Promise<void> {
 
 function refuseConflicts(domain: Domain, plan: Plan): void {
   if (!plan.request.noMetadata) checkNewSnapshot(domain.snapshots, plan.aligned.name)
-  if ((domain.run.phase === 'running') !== plan.running) throw new Fault('operation_invalid', `Cannot create snapshot "${plan.aligned.name}": the domain ${plan.running ? 'stopped' : 'started'} meanwhile`)
+  if ((domain.run.phase === 'running') !== plan.running)
+    throw new Fault(
+      'operation_invalid',
+      `Cannot create snapshot "${plan.aligned.name}": the domain ${plan.running ? 'stopped' : 'started'} meanwhile`,
+    )
   for (const { disk } of plan.overlays) {
     const job = jobOfDisk(domain.jobs, disk)
-    if (job !== undefined) throw new Fault('operation_unsupported', `Cannot create snapshot "${plan.aligned.name}": disk "${disk}" has an active block job (${job.kind}, ${job.phase})`)
+    if (job !== undefined)
+      throw new Fault(
+        'operation_unsupported',
+        `Cannot create snapshot "${plan.aligned.name}": disk "${disk}" has an active block job (${job.kind}, ${job.phase})`,
+      )
   }
 }
 
@@ -142,14 +194,23 @@ async function act(host: Host, plan: Plan, created: DetectedLayer[]): Promise<vo
   try {
     for (const { path, active } of plan.overlays) {
       const backing = { path: active.path, format: active.format }
-      created.push(await host.images.createOverlay({ path, virtualSizeBytes: active.virtualSizeBytes, backing, reuseExternal }, signal))
+      created.push(
+        await host.images.createOverlay(
+          { path, virtualSizeBytes: active.virtualSizeBytes, backing, reuseExternal },
+          signal,
+        ),
+      )
     }
     await host.reach('snapshot.files')
     if (!plan.running) return
     const changes = await host.images.planAccess(plan.overlays.map(({ path }) => ({ path, write: true })))
     await host.images.grant(changes)
     granted.push(...changes)
-    const disks = plan.overlays.map(({ disk, active, index, path }) => ({ target: disk, active: { index: active.index, path: active.path, format: active.format }, overlay: { index, path, format: 'qcow2' as const } }))
+    const disks = plan.overlays.map(({ disk, active, index, path }) => ({
+      target: disk,
+      active: { index: active.index, path: active.path, format: active.format },
+      overlay: { index, path, format: 'qcow2' as const },
+    }))
     await host.driver.snapshotDisks(uuid, disks, signal)
   } catch (error) {
     await host.images.restore(granted)
@@ -158,7 +219,11 @@ async function act(host: Host, plan: Plan, created: DetectedLayer[]): Promise<vo
   }
 }
 
-async function recordCreated(host: Host, task: Task, made: { readonly plan: Plan; readonly created: readonly DetectedLayer[] }): Promise<void> {
+async function recordCreated(
+  host: Host,
+  task: Task,
+  made: { readonly plan: Plan; readonly created: readonly DetectedLayer[] },
+): Promise<void> {
   const { uuid } = made.plan.request
   const { facts, texts } = await createdFacts(host, { ...made, domain: await readDomain(host, uuid) })
   try {
@@ -170,7 +235,10 @@ async function recordCreated(host: Host, task: Task, made: { readonly plan: Plan
   }
 }
 
-async function createdFacts(host: Host, made: { readonly plan: Plan; readonly created: readonly DetectedLayer[]; readonly domain: Domain }) {
+async function createdFacts(
+  host: Host,
+  made: { readonly plan: Plan; readonly created: readonly DetectedLayer[]; readonly domain: Domain },
+) {
   const { plan, created, domain } = made
   const text = formatDomain(plan.definition)
   const definitionSha256 = sha256(text)
@@ -178,7 +246,11 @@ async function createdFacts(host: Host, made: { readonly plan: Plan; readonly cr
     const at = plan.overlays.findIndex((overlay) => overlay.disk === disk.name)
     const overlay = plan.overlays[at]
     const file = created[at]
-    return { disk: disk.name, snapshot: disk.snapshot, overlay: overlay === undefined || file === undefined ? null : { ...file, index: overlay.index } }
+    return {
+      disk: disk.name,
+      snapshot: disk.snapshot,
+      overlay: overlay === undefined || file === undefined ? null : { ...file, index: overlay.index },
+    }
   })
   const fact = newFact('SnapshotCreated', {
     name: plan.aligned.name,
@@ -192,5 +264,8 @@ async function createdFacts(host: Host, made: { readonly plan: Plan; readonly cr
   })
   const followed = await followChain(host, { uuid: plan.request.uuid, domain, facts: [fact] })
   host.texts.keep(definitionSha256, text)
-  return { facts: [fact, ...followed.facts], texts: [{ sha256: definitionSha256, bytes: Buffer.from(text) }, ...followed.texts] }
+  return {
+    facts: [fact, ...followed.facts],
+    texts: [{ sha256: definitionSha256, bytes: Buffer.from(text) }, ...followed.texts],
+  }
 }

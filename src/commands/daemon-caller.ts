@@ -12,7 +12,10 @@ const self: Actor = {
 }
 
 /** The context of what the daemon does by itself; `procedure` says as which part of it. */
-export function daemonContext(procedure: string, links: { readonly correlationId?: string; readonly causationId?: string } = {}): Context {
+export function daemonContext(
+  procedure: string,
+  links: { readonly correlationId?: string; readonly causationId?: string } = {},
+): Context {
   const commandId = uuidV7()
   return {
     caller: { actor: self, procedure, reason: null, onReady: 'keep' },

@@ -11,7 +11,11 @@ import { domainIn, record } from './record.ts'
 import { runCommand, type Task } from './run-command.ts'
 
 /** Pivots to, or gives up, the block job of a disk. What was asked for is carried out by the daemon even if the client does not wait. */
-export async function endBlockJob(host: Host, caller: Caller, request: { readonly uuid: string; readonly disk: string; readonly pivot: boolean; readonly wait: boolean }): Promise<void> {
+export async function endBlockJob(
+  host: Host,
+  caller: Caller,
+  request: { readonly uuid: string; readonly disk: string; readonly pivot: boolean; readonly wait: boolean },
+): Promise<void> {
   const { uuid, pivot } = request
   const jobId = await runCommand(host, { caller, uuid, subject: `${uuid} ${request.disk}` }, async (task) => {
     requireKnown(host, uuid)
@@ -25,7 +29,11 @@ export async function endBlockJob(host: Host, caller: Caller, request: { readonl
   refuseOtherEnd(row, { disk: request.disk, pivot })
 }
 
-async function recordIntent(host: Host, task: Task, request: { readonly uuid: string; readonly disk: string; readonly pivot: boolean }): Promise<string> {
+async function recordIntent(
+  host: Host,
+  task: Task,
+  request: { readonly uuid: string; readonly disk: string; readonly pivot: boolean },
+): Promise<string> {
   let jobId = ''
   await record(host, task.context, {
     kind: 'intent',
@@ -46,17 +54,30 @@ function refuseOtherEnd(row: BlockJobRow, wanted: { readonly disk: string; reado
   const good = wanted.pivot ? row.state === 'pivoted' : row.state === 'cancelled'
   if (good) return
   const action = wanted.pivot ? 'pivot' : 'cancel the job of'
-  throw new Fault('operation_failed', `Cannot ${action} disk "${wanted.disk}": the job is ${row.state}${row.error === null ? '' : `: ${row.error}`}`)
+  throw new Fault(
+    'operation_failed',
+    `Cannot ${action} disk "${wanted.disk}": the job is ${row.state}${row.error === null ? '' : `: ${row.error}`}`,
+  )
 }
 
 /** Changes the speed limit of a disk's job; 0 = no limit. */
-export async function setBlockJobSpeed(host: Host, caller: Caller, request: { readonly uuid: string; readonly disk: string; readonly bytesPerSecond: bigint }): Promise<void> {
+export async function setBlockJobSpeed(
+  host: Host,
+  caller: Caller,
+  request: { readonly uuid: string; readonly disk: string; readonly bytesPerSecond: bigint },
+): Promise<void> {
   const { uuid } = request
   await runCommand(host, { caller, uuid }, async () => {
     requireKnown(host, uuid)
     const { target } = chainOfDisk(host.reads.chains(uuid).byDisk, request.disk)
     const job = host.reads.jobs(uuid).find((row) => row.disk === target)
-    if (job === undefined) throw new Fault('block_job_missing', `disk ${request.disk} does not have an active block job`)
-    await host.driver.setJobSpeed(uuid, job.job_id, request.bytesPerSecond, AbortSignal.timeout(host.limits.hypervisorMs))
+    if (job === undefined)
+      throw new Fault('block_job_missing', `disk ${request.disk} does not have an active block job`)
+    await host.driver.setJobSpeed(
+      uuid,
+      job.job_id,
+      request.bytesPerSecond,
+      AbortSignal.timeout(host.limits.hypervisorMs),
+    )
   })
 }

@@ -21,7 +21,11 @@ export type EndOfRun =
  * Records the end of a run whose process is dead: jobs get their outcome, files go back to their owners and are noted as
  * they are, claims are given back; one atomic append. Nothing is recorded where the run ended already.
  */
-export async function endRun(host: Host, context: Context, ended: { readonly uuid: string; readonly how: EndOfRun }): Promise<void> {
+export async function endRun(
+  host: Host,
+  context: Context,
+  ended: { readonly uuid: string; readonly how: EndOfRun },
+): Promise<void> {
   const { uuid, how } = ended
   const before = await readDomain(host, uuid)
   if (before.run.phase === 'off') return
@@ -39,14 +43,20 @@ export async function endRun(host: Host, context: Context, ended: { readonly uui
       const end = outcome(how, { files, restored })
       const facts = [...settled.filter((fact) => concernsOpenJob(fact, domain)), ...followed.facts, end]
       const own: Proposal = { stream: domainStream(uuid), facts, texts: followed.texts }
-      const released = releaseClaims(turn, claims.map(({ kind, subject }) => ({ kind, subject, domain: uuid })))
+      const released = releaseClaims(
+        turn,
+        claims.map(({ kind, subject }) => ({ kind, subject, domain: uuid })),
+      )
       const name = domain.definition === null ? [releaseName(turn, { name: domain.run.requested.name, uuid })] : []
       return [own, ...released, ...name]
     },
   })
 }
 
-function outcome(how: EndOfRun, end: { readonly files: FactOf<'DomainDestroyed'>['data']['files']; readonly restored: readonly OwnershipChange[] }): AnyFact {
+function outcome(
+  how: EndOfRun,
+  end: { readonly files: FactOf<'DomainDestroyed'>['data']['files']; readonly restored: readonly OwnershipChange[] },
+): AnyFact {
   const data = { files: [...end.files], restored: [...end.restored] }
   switch (how.kind) {
     case 'destroyed':
@@ -62,13 +72,19 @@ function outcome(how: EndOfRun, end: { readonly files: FactOf<'DomainDestroyed'>
 
 /** Ownership changes of the start and of all jobs, the earliest first: the first owner of each file is the one it goes back to. */
 function ownersOf(domain: Domain): readonly OwnershipChange[] {
-  const changes = [...(domain.run.phase === 'off' ? [] : domain.run.requested.owners), ...Object.values(domain.jobs).flatMap((job) => job.owners)]
+  const changes = [
+    ...(domain.run.phase === 'off' ? [] : domain.run.requested.owners),
+    ...Object.values(domain.jobs).flatMap((job) => job.owners),
+  ]
   const first = new Map<string, OwnershipChange>()
   for (const change of changes) if (!first.has(change.path)) first.set(change.path, change)
   return [...first.values()]
 }
 
-async function filesOf(host: Host, domain: Domain): Promise<{ index: number; path: string; file: FileIdentity | null }[]> {
+async function filesOf(
+  host: Host,
+  domain: Domain,
+): Promise<{ index: number; path: string; file: FileIdentity | null }[]> {
   const layers = Object.values(domain.chains.byDisk).flat()
   return await Promise.all(layers.map(async ({ index, path }) => ({ index, path, file: await host.images.stat(path) })))
 }
@@ -88,7 +104,10 @@ async function settleJob(host: Host, domain: Domain, job: BlockJob): Promise<Any
   }
   const active = layers[0]
   if (job.phase === 'finalizing' && active !== undefined) {
-    const found = await host.images.readChain({ given: [{ path: active.path, format: active.format }], terminated: false }, AbortSignal.timeout(host.limits.hypervisorMs))
+    const found = await host.images.readChain(
+      { given: [{ path: active.path, format: active.format }], terminated: false },
+      AbortSignal.timeout(host.limits.hypervisorMs),
+    )
     const wanted = after.flatMap((index) => layers.find((layer) => layer.index === index)?.path ?? [])
     const done = found.length === wanted.length && found.every((layer, at) => layer.path === wanted[at])
     if (done) return newFact('BlockJobCompleted', { jobId, disk, chain: [...after], files: [] })

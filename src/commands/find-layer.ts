@@ -2,7 +2,10 @@ import type { Layer } from '../model/chain.ts'
 import { Fault } from '../util/fault.ts'
 
 /** The chain of a disk that is in use, by target or by the path of its active image. */
-export function chainOfDisk(byDisk: Readonly<Record<string, readonly Layer[]>>, disk: string): { readonly target: string; readonly layers: readonly Layer[] } {
+export function chainOfDisk(
+  byDisk: Readonly<Record<string, readonly Layer[]>>,
+  disk: string,
+): { readonly target: string; readonly layers: readonly Layer[] } {
   const own = byDisk[disk]
   if (own !== undefined) return { target: disk, layers: own }
   const byPath = Object.entries(byDisk).find(([, layers]) => layers[0]?.path === disk)
@@ -11,7 +14,10 @@ export function chainOfDisk(byDisk: Readonly<Record<string, readonly Layer[]>>, 
 }
 
 /** A layer as clients name it: `vda[2]` (the index shown in the live definition), or the path of its file. */
-export function findLayer(chain: { readonly target: string; readonly layers: readonly Layer[] }, wanted: string): Layer {
+export function findLayer(
+  chain: { readonly target: string; readonly layers: readonly Layer[] },
+  wanted: string,
+): Layer {
   const indexed = /^(.+)\[(\d+)\]$/.exec(wanted)
   const found =
     indexed === null
@@ -19,5 +25,8 @@ export function findLayer(chain: { readonly target: string; readonly layers: rea
       : chain.layers.find((layer) => indexed[1] === chain.target && String(layer.index) === indexed[2])
   if (found !== undefined) return found
   const known = chain.layers.map((layer) => `${chain.target}[${layer.index}] ${layer.path}`).join(', ')
-  throw new Fault('invalid_arg', `Cannot find image "${wanted}" in the chain of disk "${chain.target}": its layers are ${known}`)
+  throw new Fault(
+    'invalid_arg',
+    `Cannot find image "${wanted}" in the chain of disk "${chain.target}": its layers are ${known}`,
+  )
 }

@@ -16,7 +16,10 @@ export interface Followed {
  * Lets the next-boot definition name the active images that the given facts leave behind. A disk whose definition names
  * another image than the one in use (it was redefined meanwhile) is left as the user wrote it.
  */
-export async function followChain(host: Pick<Host, 'texts'>, change: { readonly uuid: string; readonly domain: Domain; readonly facts: readonly AnyFact[] }): Promise<Followed> {
+export async function followChain(
+  host: Pick<Host, 'texts'>,
+  change: { readonly uuid: string; readonly domain: Domain; readonly facts: readonly AnyFact[] },
+): Promise<Followed> {
   const { domain, facts } = change
   if (domain.definition === null) return { facts: [], texts: [] }
   const after = facts.reduce(evolveDomain, domain)
@@ -32,13 +35,21 @@ export async function followChain(host: Pick<Host, 'texts'>, change: { readonly 
   const disks = definition.devices.disks.map((disk) => {
     const move = followers.find((one) => one.disk === disk.target.dev)
     if (move === undefined) return disk
-    return { ...disk, driver: { ...disk.driver, name: disk.driver?.name ?? 'qemu', type: move.is.format }, source: { ...disk.source, file: move.is.path }, backingStore: undefined }
+    return {
+      ...disk,
+      driver: { ...disk.driver, name: disk.driver?.name ?? 'qemu', type: move.is.format },
+      source: { ...disk.source, file: move.is.path },
+      backingStore: undefined,
+    }
   })
   const next: DomainDef = { ...definition, devices: { ...definition.devices, disks } }
   const text = formatDomain(next)
   const definitionSha256 = sha256(text)
   host.texts.keep(definitionSha256, text)
-  const fact = newFact('DomainDefinitionFollowed', { definitionSha256, disks: followers.map(({ disk, is }) => ({ disk, path: is.path })) })
+  const fact = newFact('DomainDefinitionFollowed', {
+    definitionSha256,
+    disks: followers.map(({ disk, is }) => ({ disk, path: is.path })),
+  })
   return { facts: [fact], texts: [{ sha256: definitionSha256, bytes: Buffer.from(text) }] }
 }
 

@@ -19,18 +19,30 @@ export function diskChains(definition: DomainDef, chains: Chains): readonly Disk
 
 /** The files of chains and how they will be used: the active image is written unless the disk is read-only, all others are read. */
 export function imageUses(disks: readonly DiskChain[]): readonly { readonly path: string; readonly write: boolean }[] {
-  return disks.flatMap((disk) => disk.layers.map((layer, at) => ({ path: layer.path, write: at === 0 && !disk.readOnly })))
+  return disks.flatMap((disk) =>
+    disk.layers.map((layer, at) => ({ path: layer.path, write: at === 0 && !disk.readOnly })),
+  )
 }
 
 /** What a run claims: written images alone, images that are only read with others. `shareable` disks are shared by their users' will. */
-export function imageClaims(uuid: string, what: { readonly definition: DomainDef; readonly disks: readonly DiskChain[] }): readonly Claim[] {
-  const shareable = new Set(what.definition.devices.disks.filter((disk) => disk.shareable).map((disk) => disk.target.dev))
+export function imageClaims(
+  uuid: string,
+  what: { readonly definition: DomainDef; readonly disks: readonly DiskChain[] },
+): readonly Claim[] {
+  const shareable = new Set(
+    what.definition.devices.disks.filter((disk) => disk.shareable).map((disk) => disk.target.dev),
+  )
   const strongest = new Map<string, Claim>()
   for (const disk of what.disks) {
     for (const [at, layer] of disk.layers.entries()) {
       const exclusive = at === 0 && !disk.readOnly && !shareable.has(disk.target)
       if (strongest.get(layer.path)?.mode === 'exclusive') continue
-      strongest.set(layer.path, { kind: 'image', subject: layer.path, domain: uuid, mode: exclusive ? 'exclusive' : 'shared' })
+      strongest.set(layer.path, {
+        kind: 'image',
+        subject: layer.path,
+        domain: uuid,
+        mode: exclusive ? 'exclusive' : 'shared',
+      })
     }
   }
   return [...strongest.values()]

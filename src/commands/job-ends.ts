@@ -19,7 +19,16 @@ export class JobEnds {
     const { promise, resolve, reject } = Promise.withResolvers<BlockJobRow>()
     const waiting = this.#waiting.get(jobId) ?? new Set()
     this.#waiting.set(jobId, waiting.add(resolve))
-    const timer = setTimeout(() => reject(new Fault('operation_timeout', `The block job ${jobId} did not end within ${limitMs / 1000} s; what was asked for is recorded and will be carried out`)), limitMs)
+    const timer = setTimeout(
+      () =>
+        reject(
+          new Fault(
+            'operation_timeout',
+            `The block job ${jobId} did not end within ${limitMs / 1000} s; what was asked for is recorded and will be carried out`,
+          ),
+        ),
+      limitMs,
+    )
     return await promise.finally(() => {
       clearTimeout(timer)
       waiting.delete(resolve)

@@ -24,7 +24,11 @@ export class JobRunner {
 
   /** For a change that the hypervisor reported by itself. */
   async noticed(uuid: string, jobId: string): Promise<void> {
-    await this.carryOn({ uuid, jobId, context: daemonContext('BLOCK_JOB', { correlationId: jobId, causationId: jobId }) })
+    await this.carryOn({
+      uuid,
+      jobId,
+      context: daemonContext('BLOCK_JOB', { correlationId: jobId, causationId: jobId }),
+    })
   }
 
   async #look(step: JobStep): Promise<void> {
@@ -35,7 +39,10 @@ export class JobRunner {
       if (job !== undefined) await advanceJob(host, step, job.status)
     } catch (error) {
       if (isFault(error, 'log_unavailable')) host.unsettled.add(step.uuid)
-      host.notes.warn({ err: error, domain: step.uuid, job: step.jobId }, 'A step of a block job failed; it is tried again at its next change')
+      host.notes.warn(
+        { err: error, domain: step.uuid, job: step.jobId },
+        'A step of a block job failed; it is tried again at its next change',
+      )
     }
   }
 }

@@ -76,16 +76,26 @@ export function chainRequestOf(disk: DiskDef): ChainRequest {
 
 function formatOf(type: string, disk: string): ImageFormat {
   if (type === 'qcow2' || type === 'raw') return type
-  throw new Fault('config_unsupported', `Cannot use disk "${disk}": images of format "${type}" are not served, allowed are qcow2 and raw`)
+  throw new Fault(
+    'config_unsupported',
+    `Cannot use disk "${disk}": images of format "${type}" are not served, allowed are qcow2 and raw`,
+  )
 }
 
-async function detect(images: Images, what: { readonly disk: DiskDef; readonly nextIndex: number }, signal: AbortSignal): Promise<AnyFact> {
+async function detect(
+  images: Images,
+  what: { readonly disk: DiskDef; readonly nextIndex: number },
+  signal: AbortSignal,
+): Promise<AnyFact> {
   const layers = await images.readChain(chainRequestOf(what.disk), signal)
   return newFact('BackingChainDetected', { disk: what.disk.target.dev, layers: numbered(layers, what.nextIndex) })
 }
 
 /** Gives layers their numbers in a domain. */
-export function numbered(layers: readonly DetectedLayer[], nextIndex: number): (DetectedLayer & { readonly index: number })[] {
+export function numbered(
+  layers: readonly DetectedLayer[],
+  nextIndex: number,
+): (DetectedLayer & { readonly index: number })[] {
   return layers.map((layer, at) => ({ ...layer, index: nextIndex + at }))
 }
 
@@ -99,7 +109,8 @@ async function verify(
   if (recorded.every((layer, at) => sameFile(layer.file, now[at] ?? null))) return null
   for (const [at, layer] of recorded.entries()) {
     const file = now[at] ?? null
-    if (file === null) return drift(disk, { recorded, layer: layer.path, why: `layer "${layer.path}" is missing`, found: [] })
+    if (file === null)
+      return drift(disk, { recorded, layer: layer.path, why: `layer "${layer.path}" is missing`, found: [] })
     if (at > 0 && !sameContents(layer.file, file)) {
       const why = `layer "${layer.path}" was ${layer.file.inode === file.inode && layer.file.device === file.device ? 'written to' : 'replaced'} while the domain was off`
       return drift(disk, { recorded, layer: layer.path, why, found: [] })
@@ -115,12 +126,29 @@ async function verify(
   return drift(disk, { recorded, layer: parted.above, why, found: found.map((layer) => layer.path) })
 }
 
-function drift(disk: DiskDef, what: { readonly recorded: readonly Layer[]; readonly layer: string; readonly why: string; readonly found: readonly string[] }): AnyFact {
+function drift(
+  disk: DiskDef,
+  what: {
+    readonly recorded: readonly Layer[]
+    readonly layer: string
+    readonly why: string
+    readonly found: readonly string[]
+  },
+): AnyFact {
   const { recorded, layer, why, found } = what
-  return newFact('DriftDetected', { disk: disk.target.dev, layer, why, recorded: recorded.map((one) => one.path), found: [...found] })
+  return newFact('DriftDetected', {
+    disk: disk.target.dev,
+    layer,
+    why,
+    recorded: recorded.map((one) => one.path),
+    found: [...found],
+  })
 }
 
-function firstDifference(recorded: readonly Layer[], found: readonly DetectedLayer[]): { readonly above: string; readonly was: string; readonly is: string } | null {
+function firstDifference(
+  recorded: readonly Layer[],
+  found: readonly DetectedLayer[],
+): { readonly above: string; readonly was: string; readonly is: string } | null {
   for (let at = 0; at < Math.max(recorded.length, found.length); at++) {
     const was = recorded[at]
     const is = found[at]
@@ -140,5 +168,10 @@ function sameFile(recorded: FileIdentity, now: FileIdentity | null): boolean {
 }
 
 function sameContents(recorded: FileIdentity, now: FileIdentity): boolean {
-  return recorded.device === now.device && recorded.inode === now.inode && recorded.sizeBytes === now.sizeBytes && recorded.mtimeNs === now.mtimeNs
+  return (
+    recorded.device === now.device &&
+    recorded.inode === now.inode &&
+    recorded.sizeBytes === now.sizeBytes &&
+    recorded.mtimeNs === now.mtimeNs
+  )
 }

@@ -7,7 +7,11 @@ import type { DomainView } from './reads.ts'
 
 /** The definition of the next start. Throws for a transient domain, which has none. */
 export async function nextDefinition(host: Pick<Host, 'texts'>, domain: DomainView): Promise<DomainDef> {
-  if (domain.definition === null) throw new Fault('operation_invalid', `Cannot read the definition of the next start: domain "${domain.name}" is transient`)
+  if (domain.definition === null)
+    throw new Fault(
+      'operation_invalid',
+      `Cannot read the definition of the next start: domain "${domain.name}" is transient`,
+    )
   return await host.texts.definition(domain.definition.definition_sha256)
 }
 
@@ -23,5 +27,8 @@ const terminalsSchema = v.record(v.string(), v.string())
 const portsSchema = v.array(v.number())
 
 function liveValues(run: NonNullable<DomainView['run']>): LiveValues {
-  return { vncPorts: v.parse(portsSchema, JSON.parse(run.vnc_ports)), terminals: v.parse(terminalsSchema, JSON.parse(run.terminals)) }
+  return {
+    vncPorts: v.parse(portsSchema, JSON.parse(run.vnc_ports)),
+    terminals: v.parse(terminalsSchema, JSON.parse(run.terminals)),
+  }
 }

@@ -18,7 +18,11 @@ const parallel = 16
  * happened meanwhile. Afterwards no intent is without an outcome, but those of domains whose monitor is silent.
  */
 export async function reconcileAll(host: Host): Promise<void> {
-  const uuids = new Set([...host.reads.running().map((row) => row.domain_uuid), ...host.reads.openIntents().map((row) => row.domain_uuid), ...host.unsettled])
+  const uuids = new Set([
+    ...host.reads.running().map((row) => row.domain_uuid),
+    ...host.reads.openIntents().map((row) => row.domain_uuid),
+    ...host.unsettled,
+  ])
   // A job in PENDING holds its guest's writes, so domains with jobs come first.
   const waiting = [...uuids].sort((a, b) => host.reads.jobs(b).length - host.reads.jobs(a).length)
   const workers = Array.from({ length: Math.min(parallel, waiting.length) }, async () => {
@@ -33,7 +37,10 @@ async function reconcileOne(host: Host, uuid: string): Promise<void> {
     host.unsettled.delete(uuid)
   } catch (error) {
     host.unsettled.add(uuid)
-    host.notes.error({ err: error, domain: uuid }, 'A domain could not be reconciled with its hypervisor; it is tried again')
+    host.notes.error(
+      { err: error, domain: uuid },
+      'A domain could not be reconciled with its hypervisor; it is tried again',
+    )
   }
 }
 
@@ -52,13 +59,24 @@ async function reconcileDomain(host: Host, uuid: string): Promise<void> {
 }
 
 /** A start whose process was never recorded: the guest ran no instruction, so the process goes. */
-async function giveUpStart(host: Host, context: Context, start: { readonly uuid: string; readonly name: string }): Promise<void> {
+async function giveUpStart(
+  host: Host,
+  context: Context,
+  start: { readonly uuid: string; readonly name: string },
+): Promise<void> {
   const process = await host.driver.findUnrecorded(start, deadline(host))
   if (process !== null) await host.driver.destroy(start.uuid, deadline(host))
-  await endRun(host, context, { uuid: start.uuid, how: { kind: 'neverStarted', detail: 'The daemon ended before the start was complete' } })
+  await endRun(host, context, {
+    uuid: start.uuid,
+    how: { kind: 'neverStarted', detail: 'The daemon ended before the start was complete' },
+  })
 }
 
-async function compare(host: Host, context: Context, what: { readonly uuid: string; readonly domain: Domain; readonly row: DomainStateRow }): Promise<void> {
+async function compare(
+  host: Host,
+  context: Context,
+  what: { readonly uuid: string; readonly domain: Domain; readonly row: DomainStateRow },
+): Promise<void> {
   const { uuid, domain } = what
   const found = await host.driver.reattach(runningDomainOf(what.row), deadline(host))
   switch (found.kind) {
@@ -79,7 +97,11 @@ function endOf(domain: Domain, found: Extract<Reattached, { kind: 'gone' }>) {
   return { kind: 'shutOff', reason, detail: found.why } as const
 }
 
-async function settle(host: Host, context: Context, what: { readonly uuid: string; readonly domain: Domain; readonly found: Extract<Reattached, { kind: 'running' }> }): Promise<void> {
+async function settle(
+  host: Host,
+  context: Context,
+  what: { readonly uuid: string; readonly domain: Domain; readonly found: Extract<Reattached, { kind: 'running' }> },
+): Promise<void> {
   const { uuid, domain, found } = what
   await reconcileJobs(host, context, { uuid, domain, jobs: found.jobs })
   if (domain.intent === 'DomainDestroyRequested') {
@@ -88,7 +110,8 @@ async function settle(host: Host, context: Context, what: { readonly uuid: strin
   }
   const facts = [...intentOutcome(domain, found.state), ...stateFacts(domain, found.state)]
   await record(host, context, { kind: 'fact', decide: () => [{ stream: domainStream(uuid), facts }] })
-  if (found.state === 'prelaunch' && domain.run.phase === 'running' && !domain.run.paused) await host.driver.resume(uuid, deadline(host))
+  if (found.state === 'prelaunch' && domain.run.phase === 'running' && !domain.run.paused)
+    await host.driver.resume(uuid, deadline(host))
   await settleSnapshot(host, context, { uuid, domain })
   await reconcileChains(host, context, uuid)
 }
@@ -97,16 +120,24 @@ async function settle(host: Host, context: Context, what: { readonly uuid: strin
 function intentOutcome(domain: Domain, state: 'running' | 'paused' | 'prelaunch'): readonly AnyFact[] {
   const { intent } = domain
   if (intent === null) return []
-  if (intent === 'DomainSuspendRequested' && state !== 'running') return [newFact('DomainSuspended', { cause: 'request' })]
+  if (intent === 'DomainSuspendRequested' && state !== 'running')
+    return [newFact('DomainSuspended', { cause: 'request' })]
   if (intent === 'DomainResumeRequested' && state === 'running') return [newFact('DomainResumed', { cause: 'request' })]
   const known = intent === 'DomainSuspendRequested' || intent === 'DomainResumeRequested'
-  const error = known ? 'The daemon ended before it was carried out' : 'The daemon ended meanwhile; whether the guest got the request is not known'
+  const error = known
+    ? 'The daemon ended before it was carried out'
+    : 'The daemon ended meanwhile; whether the guest got the request is not known'
   return [newFact('CommandFailed', { intent, error })]
 }
 
 /** A change of the CPUs' state that the hypervisor made by itself while nobody listened. */
 function stateFacts(domain: Domain, state: 'running' | 'paused' | 'prelaunch'): readonly AnyFact[] {
-  if (domain.run.phase !== 'running' || domain.intent === 'DomainSuspendRequested' || domain.intent === 'DomainResumeRequested') return []
+  if (
+    domain.run.phase !== 'running' ||
+    domain.intent === 'DomainSuspendRequested' ||
+    domain.intent === 'DomainResumeRequested'
+  )
+    return []
   if (state === 'paused' && !domain.run.paused) return [newFact('DomainSuspended', { cause: 'hypervisor' })]
   if (state === 'running' && domain.run.paused) return [newFact('DomainResumed', { cause: 'hypervisor' })]
   return []
@@ -125,4 +156,3 @@ export function runningDomainOf(row: DomainStateRow): RunningDomain {
 function deadline(host: Host): AbortSignal {
   return AbortSignal.timeout(host.limits.hypervisorMs)
 }
-

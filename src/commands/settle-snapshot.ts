@@ -12,15 +12,30 @@ import { type Context, domainIn, record } from './record.ts'
  * Ends a snapshot that was cut off: made when the hypervisor has the overlays on top, else undone. The overlays are
  * removed only if this snapshot was to create them and no chain uses them.
  */
-export async function settleSnapshot(host: Host, context: Context, what: { readonly uuid: string; readonly domain: Domain }): Promise<void> {
+export async function settleSnapshot(
+  host: Host,
+  context: Context,
+  what: { readonly uuid: string; readonly domain: Domain },
+): Promise<void> {
   const { uuid, domain } = what
   const intent = domain.snapshotIntent
   if (intent === null) return
-  const facts = (await isOnTop(host, { uuid, domain, intent })) ? await made(host, { uuid, domain, intent }) : await undone(host, intent)
+  const facts = (await isOnTop(host, { uuid, domain, intent }))
+    ? await made(host, { uuid, domain, intent })
+    : await undone(host, intent)
   const followed = await followChain(host, { uuid, domain, facts: facts.facts })
   await record(host, context, {
     kind: 'fact',
-    decide: (turn) => (domainIn(turn, uuid).snapshotIntent === null ? [] : [{ stream: domainStream(uuid), facts: [...facts.facts, ...followed.facts], texts: [...facts.texts, ...followed.texts] }]),
+    decide: (turn) =>
+      domainIn(turn, uuid).snapshotIntent === null
+        ? []
+        : [
+            {
+              stream: domainStream(uuid),
+              facts: [...facts.facts, ...followed.facts],
+              texts: [...facts.texts, ...followed.texts],
+            },
+          ],
   })
 }
 
@@ -37,7 +52,10 @@ async function isOnTop(host: Host, { uuid, domain, intent }: Cut): Promise<boole
   return intent.disks.every((disk) => chains.find((chain) => chain.target === disk.disk)?.layers[0]?.path === disk.path)
 }
 
-async function made(host: Host, { uuid, domain, intent }: Cut): Promise<{ facts: readonly AnyFact[]; texts: { sha256: string; bytes: Uint8Array }[] }> {
+async function made(
+  host: Host,
+  { uuid, domain, intent }: Cut,
+): Promise<{ facts: readonly AnyFact[]; texts: { sha256: string; bytes: Uint8Array }[] }> {
   const view = host.reads.byUuid(uuid)
   if (view === null) return { facts: [], texts: [] }
   const text = formatDomain(await liveDefinition(host, view))
@@ -45,13 +63,25 @@ async function made(host: Host, { uuid, domain, intent }: Cut): Promise<{ facts:
     intent.disks.map(async ({ disk, overlay, path }) => {
       const file = await host.images.stat(path)
       const below = domain.chains.byDisk[disk]?.[0]
-      const layer = file === null || below === undefined ? null : { index: overlay, path, format: 'qcow2' as const, virtualSizeBytes: below.virtualSizeBytes, file }
+      const layer =
+        file === null || below === undefined
+          ? null
+          : { index: overlay, path, format: 'qcow2' as const, virtualSizeBytes: below.virtualSizeBytes, file }
       return { disk, snapshot: 'external', overlay: layer }
     }),
   )
   const { name, description, parent, metadata } = intent
   const createdAtUs = host.clock.nowUs()
-  const fact = newFact('SnapshotCreated', { name, description, parent, state: 'disk-snapshot', createdAtUs, disks, definitionSha256: sha256(text), metadata })
+  const fact = newFact('SnapshotCreated', {
+    name,
+    description,
+    parent,
+    state: 'disk-snapshot',
+    createdAtUs,
+    disks,
+    definitionSha256: sha256(text),
+    metadata,
+  })
   return { facts: [fact], texts: [{ sha256: sha256(text), bytes: Buffer.from(text) }] }
 }
 

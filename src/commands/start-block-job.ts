@@ -29,13 +29,26 @@ interface Plan {
 type Chain = ReturnType<typeof chainOfDisk>
 
 /** Pulls what lies below the active image, down to above `base`, into it. Returns the job's id. */
-export async function pullBlocks(host: Host, caller: Caller, request: { readonly uuid: string; readonly disk: string; readonly base: string | null; readonly bytesPerSecond: bigint }): Promise<string> {
+export async function pullBlocks(
+  host: Host,
+  caller: Caller,
+  request: {
+    readonly uuid: string
+    readonly disk: string
+    readonly base: string | null
+    readonly bytesPerSecond: bigint
+  },
+): Promise<string> {
   return await startJob(host, caller, {
     ...request,
     choose: (chain) => {
       const top = activeOf(chain)
       const base = request.base === null ? null : findLayer(chain, request.base)
-      if (base === top) throw new Fault('invalid_arg', `Cannot pull disk "${chain.target}": base "${base.path}" is the active image itself`)
+      if (base === top)
+        throw new Fault(
+          'invalid_arg',
+          `Cannot pull disk "${chain.target}": base "${base.path}" is the active image itself`,
+        )
       return { kind: 'pull', top, base, written: [top] }
     },
   })
@@ -61,10 +74,17 @@ function chooseCommit(chain: Chain, request: CommitRequest): Choice {
   const below = request.shallow ? chain.layers[at + 1] : chain.layers.at(-1)
   const base = request.base === null ? below : findLayer(chain, request.base)
   if (base === undefined || chain.layers.indexOf(base) <= at) {
-    throw new Fault('invalid_arg', `Cannot commit disk "${chain.target}": there is no image below top "${top.path}" to commit into`)
+    throw new Fault(
+      'invalid_arg',
+      `Cannot commit disk "${chain.target}": there is no image below top "${top.path}" to commit into`,
+    )
   }
   if (top === active) {
-    if (!request.active) throw new Fault('invalid_arg', `Cannot commit disk "${chain.target}": its top is the active image, which needs the active flag`)
+    if (!request.active)
+      throw new Fault(
+        'invalid_arg',
+        `Cannot commit disk "${chain.target}": its top is the active image, which needs the active flag`,
+      )
     return { kind: 'active_commit', top, base, written: [base] }
   }
   if (request.active) throw new Fault('invalid_arg', `active commit requested but '${top.path}' is not active`)
@@ -74,14 +94,20 @@ function chooseCommit(chain: Chain, request: CommitRequest): Choice {
 
 function activeOf(chain: Chain): Layer {
   const [active] = chain.layers
-  if (active === undefined) throw new Fault('operation_invalid', `Cannot start a block job: disk "${chain.target}" has no medium`)
+  if (active === undefined)
+    throw new Fault('operation_invalid', `Cannot start a block job: disk "${chain.target}" has no medium`)
   return active
 }
 
 async function startJob(
   host: Host,
   caller: Caller,
-  request: { readonly uuid: string; readonly disk: string; readonly bytesPerSecond: bigint; readonly choose: (chain: Chain) => Choice },
+  request: {
+    readonly uuid: string
+    readonly disk: string
+    readonly bytesPerSecond: bigint
+    readonly choose: (chain: Chain) => Choice
+  },
 ): Promise<string> {
   const { uuid } = request
   return await runCommand(host, { caller, uuid, subject: `${uuid} ${request.disk}` }, async (task) => {
@@ -90,7 +116,14 @@ async function startJob(
     const chain = chainOfDisk(host.reads.chains(uuid).byDisk, request.disk)
     const choice = request.choose(chain)
     const owners = await host.images.planAccess(choice.written.map((layer) => ({ path: layer.path, write: true })))
-    const plan: Plan = { ...choice, uuid, disk: chain.target, active: activeOf(chain), bytesPerSecond: request.bytesPerSecond, owners }
+    const plan: Plan = {
+      ...choice,
+      uuid,
+      disk: chain.target,
+      active: activeOf(chain),
+      bytesPerSecond: request.bytesPerSecond,
+      owners,
+    }
     const jobId = task.context.commandId
     await recordIntent(host, task, { plan, jobId })
     await host.reach('job.requested')
@@ -99,7 +132,11 @@ async function startJob(
   })
 }
 
-async function recordIntent(host: Host, task: Task, what: { readonly plan: Plan; readonly jobId: string }): Promise<void> {
+async function recordIntent(
+  host: Host,
+  task: Task,
+  what: { readonly plan: Plan; readonly jobId: string },
+): Promise<void> {
   const { plan, jobId } = what
   await record(host, task.context, {
     kind: 'intent',
@@ -133,7 +170,9 @@ async function act(host: Host, task: Task, what: { readonly plan: Plan; readonly
     const failed = newFact('BlockJobFailed', { jobId, error: message.slice(0, 16_384) })
     await record(host, task.context, {
       kind: 'fact',
-      decide: (turn) => [{ stream: domainStream(plan.uuid), facts: domainIn(turn, plan.uuid).jobs[jobId] === undefined ? [] : [failed] }],
+      decide: (turn) => [
+        { stream: domainStream(plan.uuid), facts: domainIn(turn, plan.uuid).jobs[jobId] === undefined ? [] : [failed] },
+      ],
     })
     throw error
   }
