@@ -1,4 +1,4 @@
-import type { RecordedEvent } from '../src/eventstore/recorded-event.ts'
+import type { RecordedEvent } from '../src/readmodel/projection.ts'
 import { type Chains, evolveChains, type Layer } from '../src/model/chain.ts'
 import { projection } from '../src/readmodel/projection.ts'
 import { remove, type RowChange, type RowsOf, table, upsert } from '../src/readmodel/table.ts'

@@ -1,5 +1,5 @@
 import { decodeMetadata } from '../src/events/metadata.ts'
-import type { RecordedEvent } from '../src/eventstore/recorded-event.ts'
+import type { RecordedEvent } from '../src/readmodel/projection.ts'
 import { projection } from '../src/readmodel/projection.ts'
 import { remove, type RowChange, type RowsOf, table, upsert } from '../src/readmodel/table.ts'
 import { type DomainFact, uuidOf } from './domain-fact.ts'

@@ -43,7 +43,12 @@ export async function advanceJob(host: Host, step: JobStep, status: HypervisorJo
       return await atPending(host, step, { job, domain })
     case 'concluded':
       return await atConcluded(host, step)
-    default:
+    case 'created':
+    case 'paused':
+    case 'standby':
+    case 'waiting':
+    case 'aborting':
+    case 'null':
       return
   }
 }

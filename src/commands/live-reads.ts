@@ -1,13 +1,13 @@
-import { type OpenIntentRow, openIntentsTable } from '../../projections/open-intents.ts'
-import { type BlockJobRow, blockJobsTable } from '../../projections/block-jobs.ts'
-import { chainsOf, diskLayersTable } from '../../projections/backing-chains.ts'
-import { type ClaimRow, claimsTable } from '../../projections/claims.ts'
-import { domainDefinitionsTable } from '../../projections/domain-definitions.ts'
-import { type DomainStateRow, domainStatesTable } from '../../projections/domain-states.ts'
-import { type EmulatorRow, emulatorsTable } from '../../projections/emulators.ts'
-import {
-  type SnapshotDiskRow,
-  type SnapshotRow,
+import type { OpenIntentRow, openIntentsTable } from '../../projections/open-intents.ts'
+import type { BlockJobRow, blockJobsTable } from '../../projections/block-jobs.ts'
+import { chainsOf, type diskLayersTable } from '../../projections/backing-chains.ts'
+import type { ClaimRow, claimsTable } from '../../projections/claims.ts'
+import type { domainDefinitionsTable } from '../../projections/domain-definitions.ts'
+import type { DomainStateRow, domainStatesTable } from '../../projections/domain-states.ts'
+import type { EmulatorRow, emulatorsTable } from '../../projections/emulators.ts'
+import type {
+  SnapshotDiskRow,
+  SnapshotRow,
   snapshotDisksTable,
   snapshotsTable,
 } from '../../projections/snapshots.ts'
@@ -63,6 +63,11 @@ export class LiveReads implements Reads {
 
   chains(uuid: string): Chains {
     return chainsOf(this.#rows.layers.by('by_domain', uuid))
+  }
+
+  /** What tells the chains of a domain from those before or after a change of them. */
+  layerKeys(uuid: string): readonly string[] {
+    return this.#rows.layers.by('by_domain', uuid).map((row) => `${row.disk}/${row.ordinal}/${row.layer}/${row.path}`)
   }
 
   jobs(uuid: string): readonly BlockJobRow[] {

@@ -63,7 +63,7 @@ async function planStart(host: Host, task: Task, request: { readonly uuid: strin
   const { uuid } = request
   const view = host.reads.byUuid(uuid)
   if (view?.active === true) throw new Fault('operation_invalid', 'domain is already running')
-  if (view?.definition == null) throw new Fault('no_domain', `no domain with matching uuid '${uuid}'`)
+  if (view === null || view.definition === null) throw new Fault('no_domain', `no domain with matching uuid '${uuid}'`)
   const { name } = view
   const definitionSha256 = view.definition.definition_sha256
   const definition = await host.texts.definition(definitionSha256)

@@ -1,4 +1,5 @@
 import type { RecordedEvent } from '../eventstore/recorded-event.ts'
+export type { RecordedEvent } from '../eventstore/recorded-event.ts'
 import type { AnyTable, RowChange, RowsOf } from './table.ts'
 
 /** Tables by the names under which handlers get their rows. */

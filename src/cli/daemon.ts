@@ -1,0 +1,54 @@
+import { flushCompileCache } from 'node:module'
+import { pino, type Logger } from 'pino'
+import pretty from 'pino-pretty'
+import { type Config, readConfig } from '../config.ts'
+import { startDaemon } from '../main.ts'
+import { sdNotify } from './sd-notify.ts'
+
+/** Longest wait for an orderly end before the process ends all the same, in milliseconds. */
+const stopLimitMs = 30_000
+
+/**
+ * `chronovisor daemon`: runs the daemon in the foreground until SIGTERM or SIGINT. Prints what runs where once it answers.
+ * Returns the exit code: 0 after an orderly end, 1 when the log was lost to another writer.
+ */
+export async function runDaemon(flags: Readonly<Record<string, string | undefined>>): Promise<number> {
+  const config = readConfig(flags)
+  const logger = createLogger(config)
+  const told = nextSignal()
+  const daemon = await startDaemon(config, logger)
+  process.stdout.write(`${daemon.announcement.join('\n')}\n`)
+  sdNotify({ ready: true, status: 'Serving' })
+  flushCompileCache()
+  const end = await Promise.race([told, daemon.fenced])
+  if (end instanceof Error) {
+    logger.fatal({ err: end }, 'The log belongs to another writer: this daemon must not act any more')
+    return 1
+  }
+  sdNotify({ stopping: true })
+  logger.info({ signal: end }, 'Stopping; domains go on')
+  const limit = setTimeout(() => process.exit(1), stopLimitMs)
+  await daemon.stop(end)
+  clearTimeout(limit)
+  return 0
+}
+
+/** Lines for people on standard error, or JSON lines. Texts of requests are never logged, only who asked what of which domain. */
+function createLogger(config: Config): Logger {
+  const options = { level: config.logLevel, base: null }
+  if (config.jsonLogs) return pino(options, pino.destination({ dest: 2, sync: false }))
+  const colorize = process.stderr.isTTY
+  return pino(options, pretty({ colorize, destination: 2, sync: false, translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l', singleLine: true }))
+}
+
+/** The first signal to stop. A second one ends the process at once: somebody is in a hurry. */
+async function nextSignal(): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      resolve(signal)
+      process.once(signal, () => process.exit(130))
+    })
+  }
+  return await promise
+}

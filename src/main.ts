@@ -1,0 +1,206 @@
+import { mkdirSync } from 'node:fs'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { blockInfo } from './commands/block-info.ts'
+import { commandService } from './commands/command-service.ts'
+import type { Reach } from './commands/crash-points.ts'
+import { daemonContext } from './commands/daemon-caller.ts'
+import type { Host, Log } from './commands/host.ts'
+import { liveDefinition, nextDefinition } from './commands/live-definition.ts'
+import { LiveTexts } from './commands/read-texts.ts'
+import { reconcileAll } from './commands/reconcile.ts'
+import { record } from './commands/record.ts'
+import { composeDriver, type Hypervisor } from './compose-driver.ts'
+import { composeHost } from './compose-host.ts'
+import type { Config } from './config.ts'
+import { lockStateDirectory } from './daemon-lock.ts'
+import { connectionFacts, describeHost } from './describe-host.ts'
+import { newFact } from './events/catalogue.ts'
+import { nodeStream } from './events/stream-names.ts'
+import { observeHost } from './observe-host.ts'
+import { type Database, openDatabase } from './open-database.ts'
+import { type OpenLog, openLog } from './open-log.ts'
+import { autostart } from './reactors/autostart.ts'
+import { followDriverFacts } from './reactors/driver-facts.ts'
+import { JobProgress } from './reactors/job-progress.ts'
+import { createDispatcher } from './rpc/all-handlers.ts'
+import { DomainCallbackSource } from './rpc/domain-callback-source.ts'
+import { RpcServer } from './rpc/rpc-server.ts'
+import { Sampler } from './sampling/sampler.ts'
+import { serverSockets, writeDaemonFile } from './daemon-file.ts'
+import { systemTimers } from './util/timers.ts'
+import { factsOf, followFact } from './watch-commits.ts'
+import type { Logger } from 'pino'
+
+/** What only tests may put in the place of a part: nothing of it can be reached from the command line. */
+export interface Seams {
+  readonly reach?: Reach
+  wrapHypervisor?(hypervisor: Hypervisor): Hypervisor
+  wrapLog?(log: Log): Log
+}
+
+/** A running daemon. */
+export interface Daemon {
+  /** One line each, for people: what runs where, and a command that works as printed. */
+  readonly announcement: readonly string[]
+  /** Resolves when the daemon must not go on: it lost the log to another writer. */
+  readonly fenced: Promise<Error>
+  /** Ends in order: sockets, jobs, `DaemonStopped`, database. Domains go on. */
+  stop(cause: string): Promise<void>
+}
+
+/** Starts a daemon: the lock, the database, the log, the hypervisor, reconciliation, and only then the sockets. */
+export async function startDaemon(config: Config, logger: Logger, seams: Seams = {}): Promise<Daemon> {
+  mkdirSync(config.stateDir, { recursive: true, mode: 0o755 })
+  mkdirSync(config.socketDir, { recursive: true, mode: 0o755 })
+  await using opened = new AsyncDisposableStack()
+  const composed = await composeDriver(config)
+  const hypervisor = seams.wrapHypervisor?.(composed) ?? composed
+  opened.use(lockStateDirectory(config.stateDir, hypervisor.processes, hypervisor.machine.hostname()))
+  const database = opened.use(await openDatabase(config, { info: (message) => logger.info(message), warn: (message) => logger.warn(message) }))
+  const log = opened.use(await openLog({ config, database, hypervisor, logger }))
+  const daemon = new RunningDaemon({ config, logger, hypervisor, database, log, seams })
+  await daemon.start()
+  daemon.keep(opened.move())
+  return daemon
+}
+
+interface Parts {
+  readonly config: Config
+  readonly logger: Logger
+  readonly hypervisor: Hypervisor
+  readonly database: Database
+  readonly log: OpenLog
+  readonly seams: Seams
+}
+
+class RunningDaemon implements Daemon {
+  readonly fenced: Promise<Error>
+  readonly #parts: Parts
+  readonly #host: Host
+  readonly #runner: ReturnType<typeof composeHost>['runner']
+  readonly #sampler: Sampler
+  readonly #progress: JobProgress
+  readonly #server: RpcServer
+  readonly #stopping = new AbortController()
+  #reactors: Promise<void> = Promise.resolve()
+  #settling: Promise<void> = Promise.resolve()
+  #opened: AsyncDisposableStack | null = null
+
+  constructor(parts: Parts) {
+    const { config, logger, hypervisor, log, seams } = parts
+    this.#parts = parts
+    this.fenced = log.fenced
+    const { driver, images, machine } = hypervisor
+    const store = seams.wrapLog?.(log.store) ?? log.store
+    const { host, runner } = composeHost({ hostId: log.hostId, config, log: store, rows: log.rows, driver, images, notes: logger, ...(seams.reach === undefined ? {} : { reach: seams.reach }) })
+    this.#host = host
+    this.#runner = runner
+    this.#sampler = new Sampler({ driver, timers: systemTimers })
+    this.#progress = new JobProgress(host)
+    this.#server = new RpcServer({
+      backend: {
+        driver: driver.kind,
+        reads: host.reads,
+        texts: new LiveTexts(host, () => describeHost(log.hostId, machine)),
+        commands: commandService(host),
+        host: connectionFacts(host, machine),
+        domains: {
+          definition: (domain, { inactive }) => (inactive ? nextDefinition(host, domain) : liveDefinition(host, domain)),
+          sample: (uuid) => this.#sampler.latest(uuid)?.sample ?? null,
+          blockInfo: (domain, disk) => blockInfo(host, domain, disk),
+          jobProgress: (jobId) => progressOf(this.#progress, jobId),
+        },
+      },
+      dispatcher: createDispatcher(),
+      sockets: serverSockets(config),
+      log: {
+        internalError: (error, procedure) => logger.error({ err: error, procedure }, 'A call failed by a fault of the daemon'),
+        connectionLost: (reason, peer) => logger.debug({ reason, pid: peer.pid, program: peer.program }, 'A connection ended'),
+      },
+    })
+  }
+
+  get announcement(): readonly string[] {
+    const { config, database, hypervisor } = this.#parts
+    const sockets = serverSockets(config)
+    const uri = hypervisor.driver.kind === 'qemu' ? 'qemu+unix:///system' : 'test+unix:///default'
+    return [
+      `chronovisor runs (process ${process.pid})`,
+      `  log       ${database.description}`,
+      `  domains   ${hypervisor.description}`,
+      `  sockets   ${sockets.map((socket) => socket.path).join(', ')}`,
+      `  try       virsh -c '${uri}?socket=${sockets[0]?.path ?? ''}' list --all`,
+      '  history   chronovisor log',
+    ]
+  }
+
+  /** Takes over what must be closed at the end. */
+  keep(opened: AsyncDisposableStack): void {
+    this.#opened = opened
+  }
+
+  async start(): Promise<void> {
+    const { config, logger, hypervisor, database, log } = this.#parts
+    this.#listen()
+    await log.loadTexts(this.#host.texts)
+    await reconcileAll(this.#host)
+    for (const run of this.#host.reads.running()) this.#sampler.start(run.domain_uuid)
+    this.#progress.wake()
+    log.onAvailable(() => this.#settle())
+    await this.#server.listen()
+    writeDaemonFile({ config, database: database.address, driver: hypervisor.driver.kind })
+    void this.#afterReady().catch((error: unknown) => logger.error({ err: error }, 'The work after the start failed'))
+  }
+
+  async stop(cause: string): Promise<void> {
+    const { logger, hypervisor, log } = this.#parts
+    await this.#server.close({ graceMs: 5_000 })
+    this.#stopping.abort()
+    await this.#reactors
+    await this.#settling
+    await this.#progress[Symbol.asyncDispose]()
+    await this.#sampler[Symbol.asyncDispose]()
+    await hypervisor.driver.detach()
+    await this.#host.refusals.flush()
+    try {
+      await record(this.#host, daemonContext('STOP'), {
+        kind: 'fact',
+        decide: () => [{ stream: nodeStream(log.hostId), facts: [newFact('DaemonStopped', { pid: process.pid, cause })] }],
+      })
+    } catch (error) {
+      logger.error({ err: error }, 'The end of the daemon could not be recorded')
+    }
+    await this.#opened?.disposeAsync()
+  }
+
+  /** Everyone who follows the log, in order; the hypervisor's own facts are taken from here on. */
+  #listen(): void {
+    const callbacks = new DomainCallbackSource(this.#host.reads)
+    this.#parts.log.store.afterCommit((commit) => {
+      for (const fact of factsOf(commit)) {
+        for (const callback of callbacks.callbacksOf(fact)) this.#server.publish(callback)
+        followFact(fact, { host: this.#host, sampler: this.#sampler, progress: this.#progress })
+      }
+    })
+    this.#reactors = followDriverFacts(this.#host, this.#runner, this.#stopping.signal)
+  }
+
+  /** What was done while the log was away is settled when it is back; one round at a time. */
+  #settle(): void {
+    this.#settling = this.#settling.then(async () => {
+      if (!this.#stopping.signal.aborted) await reconcileAll(this.#host)
+    })
+  }
+
+  /** What no client waits for: observations for audits, and domains that start with the host. */
+  async #afterReady(): Promise<void> {
+    await nextTurn()
+    await observeHost(this.#host, this.#parts.hypervisor)
+    await autostart(this.#host, this.#parts.hypervisor.processes.bootId())
+  }
+}
+
+function progressOf(progress: JobProgress, jobId: string) {
+  const heard = progress.of(jobId)
+  return heard === null ? null : { currentBytes: heard.currentBytes, totalBytes: heard.totalBytes, bytesPerSecond: 0n }
+}

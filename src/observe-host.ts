@@ -1,0 +1,29 @@
+import type { Host } from './commands/host.ts'
+import { daemonContext } from './commands/daemon-caller.ts'
+import { record } from './commands/record.ts'
+import type { Hypervisor } from './compose-driver.ts'
+import { newFact } from './events/catalogue.ts'
+import { nodeStream } from './events/stream-names.ts'
+
+/**
+ * Records what the host and the files of the known emulators look like now. An audit compares it with what the cached
+ * versions say, so it must not go through the code that decides whether they are valid.
+ */
+export async function observeHost(host: Host, { machine }: Hypervisor): Promise<void> {
+  const emulators = await Promise.all(
+    host.reads.emulators().map(async (row) => {
+      const file = await host.images.stat(row.binary_path)
+      return file === null ? [] : [{ binary: row.binary_path, inode: file.inode, sizeBytes: file.sizeBytes, ctimeNs: file.ctimeNs }]
+    }),
+  )
+  const { vendor, family, model, stepping, name } = machine.cpu()
+  const observed = newFact('HostFactsObserved', {
+    kernel: machine.kernel(),
+    microcode: machine.microcode(),
+    hostCpu: [vendor, family, model, stepping, name].join(' '),
+    nestedKvm: machine.nestedKvm(),
+    kvmUsable: machine.kvmUsable(),
+    emulators: emulators.flat(),
+  })
+  await record(host, daemonContext('OBSERVE'), { kind: 'fact', decide: () => [{ stream: nodeStream(host.hostId), facts: [observed] }] })
+}
