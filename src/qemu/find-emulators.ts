@@ -1,0 +1,26 @@
+import { constants } from 'node:fs'
+import { access, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** Where emulators are looked for. */
+export const defaultEmulatorDirectories = ['/usr/bin', '/usr/local/bin', '/usr/libexec'] as const
+
+const emulatorName = /^(?:qemu-system-[a-z0-9_]+|qemu-kvm)$/
+
+/** Paths of the emulators in these directories, sorted; none of them is run. */
+export async function findEmulators(directories: readonly string[]): Promise<readonly string[]> {
+  const found: string[] = []
+  for (const directory of directories) {
+    const names = await readdir(directory).catch(() => [])
+    for (const name of names) {
+      if (!emulatorName.test(name)) continue
+      const path = join(directory, name)
+      const executable = await access(path, constants.X_OK).then(
+        () => true,
+        () => false,
+      )
+      if (executable) found.push(path)
+    }
+  }
+  return found.toSorted()
+}
