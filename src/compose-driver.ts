@@ -31,7 +31,13 @@ export async function composeDriver(config: Config): Promise<Hypervisor> {
   const machine = new LocalHost({ qemuUser: user })
   const processes = new LocalProcesses()
   if (config.driver !== 'test') {
-    const driver = new QemuDriver({ host: machine, processes, user, runDirectory: join(config.socketDir, 'domains'), logDirectory: join(config.stateDir, 'log') })
+    const driver = new QemuDriver({
+      host: machine,
+      processes,
+      user,
+      runDirectory: join(config.socketDir, 'domains'),
+      logDirectory: join(config.stateDir, 'log'),
+    })
     const emulators = await driver.listEmulators()
     if (emulators.length > 0 || config.driver === 'qemu') {
       const kvm = machine.kvmUsable() ? 'KVM' : 'no KVM (translation only)'
@@ -39,8 +45,13 @@ export async function composeDriver(config: Config): Promise<Hypervisor> {
       return { driver, images: new ImageFiles({ qemuUser: user }), machine, processes, description }
     }
   }
-  const world = new TestWorld({ store: new FileWorldStore(join(config.stateDir, 'test-world.json')), bootId: processes.bootId(), timers: systemTimers })
-  const description = config.driver === 'test' ? 'the built-in test driver' : 'the built-in test driver (no qemu-system-* found in PATH)'
+  const world = new TestWorld({
+    store: new FileWorldStore(join(config.stateDir, 'test-world.json')),
+    bootId: processes.bootId(),
+    timers: systemTimers,
+  })
+  const description =
+    config.driver === 'test' ? 'the built-in test driver' : 'the built-in test driver (no qemu-system-* found in PATH)'
   return { driver: new TestDriver({ world }), images: new TestImages(world), machine, processes, description }
 }
 
@@ -50,6 +61,7 @@ function qemuUserOf(config: Config): (ProcessUser & { readonly name: string }) |
   const names = config.qemuUser === null ? qemuUserNames : [config.qemuUser]
   const found = findQemuUser({ names })
   if (found !== null) return found
-  if (config.qemuUser !== null) throw new Error(`Cannot run QEMU as user "${config.qemuUser}": there is no such user, or it is root`)
+  if (config.qemuUser !== null)
+    throw new Error(`Cannot run QEMU as user "${config.qemuUser}": there is no such user, or it is root`)
   return createQemuUser()
 }

@@ -38,17 +38,52 @@ export interface Setting {
 
 /** All settings. Flags win over variables, variables over the file, the file over defaults. */
 export const settings = [
-  { flag: 'state-dir', variable: 'CHRONOVISOR_STATE_DIR', value: 'DIR', meaning: 'where everything that must survive is kept' },
+  {
+    flag: 'state-dir',
+    variable: 'CHRONOVISOR_STATE_DIR',
+    value: 'DIR',
+    meaning: 'where everything that must survive is kept',
+  },
   { flag: 'socket-dir', variable: 'CHRONOVISOR_SOCKET_DIR', value: 'DIR', meaning: 'where the sockets are' },
-  { flag: 'database', variable: 'CHRONOVISOR_DATABASE', value: 'URL', meaning: 'postgres://… of a PostgreSQL 15 or newer to use instead of the embedded one' },
+  {
+    flag: 'database',
+    variable: 'CHRONOVISOR_DATABASE',
+    value: 'URL',
+    meaning: 'postgres://… of a PostgreSQL 15 or newer to use instead of the embedded one',
+  },
   { flag: 'driver', variable: 'CHRONOVISOR_DRIVER', value: 'NAME', meaning: 'auto, qemu or test' },
-  { flag: 'log-level', variable: 'CHRONOVISOR_LOG_LEVEL', value: 'LEVEL', meaning: 'trace, debug, info, warn, error or silent' },
+  {
+    flag: 'log-level',
+    variable: 'CHRONOVISOR_LOG_LEVEL',
+    value: 'LEVEL',
+    meaning: 'trace, debug, info, warn, error or silent',
+  },
   { flag: 'json-logs', variable: 'CHRONOVISOR_JSON_LOGS', value: null, meaning: 'write logs as JSON lines' },
-  { flag: 'socket-group', variable: 'CHRONOVISOR_SOCKET_GROUP', value: 'GROUP', meaning: 'group that may use the read-write socket' },
+  {
+    flag: 'socket-group',
+    variable: 'CHRONOVISOR_SOCKET_GROUP',
+    value: 'GROUP',
+    meaning: 'group that may use the read-write socket',
+  },
   { flag: 'qemu-user', variable: 'CHRONOVISOR_QEMU_USER', value: 'USER', meaning: 'user that QEMU processes run as' },
-  { flag: 'vnc-port-first', variable: 'CHRONOVISOR_VNC_PORT_FIRST', value: 'PORT', meaning: 'first TCP port for VNC displays' },
-  { flag: 'vnc-port-last', variable: 'CHRONOVISOR_VNC_PORT_LAST', value: 'PORT', meaning: 'last TCP port for VNC displays' },
-  { flag: 'job-wait-ms', variable: 'CHRONOVISOR_JOB_WAIT_MS', value: 'MS', meaning: 'longest wait for a domain that somebody else changes' },
+  {
+    flag: 'vnc-port-first',
+    variable: 'CHRONOVISOR_VNC_PORT_FIRST',
+    value: 'PORT',
+    meaning: 'first TCP port for VNC displays',
+  },
+  {
+    flag: 'vnc-port-last',
+    variable: 'CHRONOVISOR_VNC_PORT_LAST',
+    value: 'PORT',
+    meaning: 'last TCP port for VNC displays',
+  },
+  {
+    flag: 'job-wait-ms',
+    variable: 'CHRONOVISOR_JOB_WAIT_MS',
+    value: 'MS',
+    meaning: 'longest wait for a domain that somebody else changes',
+  },
 ] as const satisfies readonly Setting[]
 
 /** A setting that cannot be used; the message names it, its value and where it came from. */
@@ -60,14 +95,20 @@ const portText = v.pipe(v.string(), v.regex(/^\d{1,5}$/), v.transform(Number), v
 const parsers = {
   driver: v.picklist(['auto', 'qemu', 'test']),
   'log-level': v.picklist(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
-  'json-logs': v.pipe(v.picklist(['true', 'false', '1', '0', '']), v.transform((text) => text === 'true' || text === '1')),
+  'json-logs': v.pipe(
+    v.picklist(['true', 'false', '1', '0', '']),
+    v.transform((text) => text === 'true' || text === '1'),
+  ),
   'vnc-port-first': portText,
   'vnc-port-last': portText,
   'job-wait-ms': v.pipe(v.string(), v.regex(/^\d{1,7}$/), v.transform(Number)),
 }
 
 /** Reads the configuration from flags (by their names), variables, and the file of `--config` or CHRONOVISOR_CONFIG. Throws {@link ConfigError}. */
-export function readConfig(flags: Readonly<Record<string, string | undefined>>, environment: Readonly<Record<string, string | undefined>> = process.env): Config {
+export function readConfig(
+  flags: Readonly<Record<string, string | undefined>>,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): Config {
   const file = flags['config'] ?? environment['CHRONOVISOR_CONFIG']
   const fromFile = file === undefined ? {} : readFile(file)
   const raw: Raw = {}
@@ -89,12 +130,18 @@ export function readConfig(flags: Readonly<Record<string, string | undefined>>, 
     vncPortLast: parse(parsers['vnc-port-last'], { flag: 'vnc-port-last', value: raw['vnc-port-last'] ?? '6899' }),
     jobWaitMs: parse(parsers['job-wait-ms'], { flag: 'job-wait-ms', value: raw['job-wait-ms'] ?? '30000' }),
   }
-  if (config.vncPortFirst > config.vncPortLast) throw new ConfigError(`Cannot use --vnc-port-first ${config.vncPortFirst}: it is above --vnc-port-last ${config.vncPortLast}`)
+  if (config.vncPortFirst > config.vncPortLast)
+    throw new ConfigError(
+      `Cannot use --vnc-port-first ${config.vncPortFirst}: it is above --vnc-port-last ${config.vncPortLast}`,
+    )
   return config
 }
 
 /** Directories used where none are given: the system's for root, those of the XDG base directories for a user. */
-export function defaultDirectories(environment: Readonly<Record<string, string | undefined>>): { readonly stateDir: string; readonly socketDir: string } {
+export function defaultDirectories(environment: Readonly<Record<string, string | undefined>>): {
+  readonly stateDir: string
+  readonly socketDir: string
+} {
   if (process.getuid?.() === 0) return { stateDir: '/var/lib/chronovisor', socketDir: '/run/chronovisor' }
   const home = environment['HOME'] ?? homedir()
   const stateHome = environment['XDG_STATE_HOME'] ?? join(home, '.local', 'state')
@@ -103,7 +150,10 @@ export function defaultDirectories(environment: Readonly<Record<string, string |
   return { stateDir, socketDir: runtime === undefined ? join(stateDir, 'run') : join(runtime, 'chronovisor') }
 }
 
-function parse<Schema extends v.GenericSchema>(schema: Schema, given: { readonly flag: string; readonly value: string }): v.InferOutput<Schema> {
+function parse<Schema extends v.GenericSchema>(
+  schema: Schema,
+  given: { readonly flag: string; readonly value: string },
+): v.InferOutput<Schema> {
   const result = v.safeParse(schema, given.value)
   if (result.success) return result.output
   throw new ConfigError(`Cannot use --${given.flag} "${given.value}": ${result.issues[0].message}`)
@@ -119,7 +169,9 @@ function readFile(path: string): Raw {
     const match = /^([a-z-]+)\s*=\s*(.*)$/.exec(text)
     const setting = settings.find((one) => one.flag === match?.[1])
     if (match === null || setting === undefined) {
-      throw new ConfigError(`Cannot use line ${at + 1} of "${path}": "${text}" is not NAME = VALUE, names are ${settings.map((one) => one.flag).join(', ')}`)
+      throw new ConfigError(
+        `Cannot use line ${at + 1} of "${path}": "${text}" is not NAME = VALUE, names are ${settings.map((one) => one.flag).join(', ')}`,
+      )
     }
     raw[setting.flag] = (match[2] ?? '').replace(/^"(.*)"$/, '$1')
   }

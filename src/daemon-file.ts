@@ -15,7 +15,11 @@ export function serverSockets(config: Config): readonly RpcSocket[] {
 }
 
 /** Leaves word for the command line: which process serves what, and where its log is. A password in a database URL is not written. */
-export function writeDaemonFile(daemon: { readonly config: Config; readonly database: PostgresAddress; readonly driver: 'qemu' | 'test' }): void {
+export function writeDaemonFile(daemon: {
+  readonly config: Config
+  readonly database: PostgresAddress
+  readonly driver: 'qemu' | 'test'
+}): void {
   const { config, driver } = daemon
   const [readWrite, readOnly] = serverSockets(config)
   const uri = driver === 'qemu' ? 'qemu+unix:///system' : 'test+unix:///default'
@@ -41,7 +45,8 @@ export function daemonVersion(): string {
     const file = new URL(up, import.meta.url)
     if (!existsSync(file)) continue
     const found: unknown = JSON.parse(readFileSync(file, 'utf8'))
-    if (typeof found === 'object' && found !== null && 'version' in found && typeof found.version === 'string') return found.version
+    if (typeof found === 'object' && found !== null && 'version' in found && typeof found.version === 'string')
+      return found.version
   }
   return 'unknown'
 }

@@ -17,7 +17,12 @@ export interface DaemonLock extends Disposable {
 export function lockStateDirectory(stateDir: string, processes: ProcessTable, host: string): DaemonLock {
   const path = join(stateDir, 'daemon.lock')
   const self = processes.find(process.pid)
-  const text = JSON.stringify({ pid: process.pid, startTicks: String(self?.startTicks ?? 0n), startedAt: new Date().toISOString(), host })
+  const text = JSON.stringify({
+    pid: process.pid,
+    startTicks: String(self?.startTicks ?? 0n),
+    startedAt: new Date().toISOString(),
+    host,
+  })
   for (let attempt = 0; attempt < 3; attempt++) {
     try {
       writeFileSync(path, text, { flag: 'wx', mode: 0o644 })
@@ -35,7 +40,9 @@ function removeStale(path: string, where: { readonly processes: ProcessTable; re
   if (held.success) {
     const { pid, startTicks, startedAt, host } = held.output
     if (String(where.processes.find(pid)?.startTicks ?? '') === startTicks) {
-      throw new DaemonRunningError(`Cannot start: process ${pid} on ${host} has used "${where.stateDir}" since ${startedAt}; stop it, or choose another --state-dir`)
+      throw new DaemonRunningError(
+        `Cannot start: process ${pid} on ${host} has used "${where.stateDir}" since ${startedAt}; stop it, or choose another --state-dir`,
+      )
     }
   }
   rmSync(path, { force: true })

@@ -21,13 +21,22 @@ export function describeHost(hostId: string, machine: MachineFacts): HostDescrip
     arch: node.model,
     ...(cpu.vendor === '' ? {} : { cpuVendor: vendorName(cpu.vendor) }),
     ...(microcode === null ? {} : { microcode: String(Number(microcode)) }),
-    topology: { sockets: node.sockets, dies: Math.max(1, Math.floor(dies / Math.max(1, node.sockets * node.nodes))), cores: node.cores, threads: node.threads },
+    topology: {
+      sockets: node.sockets,
+      dies: Math.max(1, Math.floor(dies / Math.max(1, node.sockets * node.nodes))),
+      cores: node.cores,
+      threads: node.threads,
+    },
     cells,
   }
 }
 
 /** The names that clients of the capabilities document know for CPU vendors. */
-const vendorNames: Readonly<Record<string, string>> = { GenuineIntel: 'Intel', AuthenticAMD: 'AMD', HygonGenuine: 'Hygon' }
+const vendorNames: Readonly<Record<string, string>> = {
+  GenuineIntel: 'Intel',
+  AuthenticAMD: 'AMD',
+  HygonGenuine: 'Hygon',
+}
 
 function vendorName(id: string): string {
   return vendorNames[id] ?? id
@@ -35,7 +44,13 @@ function vendorName(id: string): string {
 
 /** Facts of the host that a connection can ask for; those about emulators come from the capability cache. */
 export function connectionFacts(host: Host, machine: MachineFacts): RpcHost {
-  const defaultFacts = async () => (await host.caps.current(await defaultEmulator(host, machine.nodeInfo().model), daemonContext('CONNECT_GET_VERSION'))).facts
+  const defaultFacts = async () =>
+    (
+      await host.caps.current(
+        await defaultEmulator(host, machine.nodeInfo().model),
+        daemonContext('CONNECT_GET_VERSION'),
+      )
+    ).facts
   return {
     hostname: () => machine.hostname(),
     nodeInfo: () => machine.nodeInfo(),

@@ -56,7 +56,9 @@ export async function startDaemon(config: Config, logger: Logger, seams: Seams =
   const composed = await composeDriver(config)
   const hypervisor = seams.wrapHypervisor?.(composed) ?? composed
   opened.use(lockStateDirectory(config.stateDir, hypervisor.processes, hypervisor.machine.hostname()))
-  const database = opened.use(await openDatabase(config, { info: (message) => logger.info(message), warn: (message) => logger.warn(message) }))
+  const database = opened.use(
+    await openDatabase(config, { info: (message) => logger.info(message), warn: (message) => logger.warn(message) }),
+  )
   const log = opened.use(await openLog({ config, database, hypervisor, logger }))
   const daemon = new RunningDaemon({ config, logger, hypervisor, database, log, seams })
   await daemon.start()
@@ -92,7 +94,16 @@ class RunningDaemon implements Daemon {
     this.fenced = log.fenced
     const { driver, images, machine } = hypervisor
     const store = seams.wrapLog?.(log.store) ?? log.store
-    const { host, runner } = composeHost({ hostId: log.hostId, config, log: store, rows: log.rows, driver, images, notes: logger, ...(seams.reach === undefined ? {} : { reach: seams.reach }) })
+    const { host, runner } = composeHost({
+      hostId: log.hostId,
+      config,
+      log: store,
+      rows: log.rows,
+      driver,
+      images,
+      notes: logger,
+      ...(seams.reach === undefined ? {} : { reach: seams.reach }),
+    })
     this.#host = host
     this.#runner = runner
     this.#sampler = new Sampler({ driver, timers: systemTimers })
@@ -105,7 +116,8 @@ class RunningDaemon implements Daemon {
         commands: commandService(host),
         host: connectionFacts(host, machine),
         domains: {
-          definition: (domain, { inactive }) => (inactive ? nextDefinition(host, domain) : liveDefinition(host, domain)),
+          definition: (domain, { inactive }) =>
+            inactive ? nextDefinition(host, domain) : liveDefinition(host, domain),
           sample: (uuid) => this.#sampler.latest(uuid)?.sample ?? null,
           blockInfo: (domain, disk) => blockInfo(host, domain, disk),
           jobProgress: (jobId) => progressOf(this.#progress, jobId),
@@ -114,8 +126,10 @@ class RunningDaemon implements Daemon {
       dispatcher: createDispatcher(),
       sockets: serverSockets(config),
       log: {
-        internalError: (error, procedure) => logger.error({ err: error, procedure }, 'A call failed by a fault of the daemon'),
-        connectionLost: (reason, peer) => logger.debug({ reason, pid: peer.pid, program: peer.program }, 'A connection ended'),
+        internalError: (error, procedure) =>
+          logger.error({ err: error, procedure }, 'A call failed by a fault of the daemon'),
+        connectionLost: (reason, peer) =>
+          logger.debug({ reason, pid: peer.pid, program: peer.program }, 'A connection ended'),
       },
     })
   }
@@ -165,7 +179,9 @@ class RunningDaemon implements Daemon {
     try {
       await record(this.#host, daemonContext('STOP'), {
         kind: 'fact',
-        decide: () => [{ stream: nodeStream(log.hostId), facts: [newFact('DaemonStopped', { pid: process.pid, cause })] }],
+        decide: () => [
+          { stream: nodeStream(log.hostId), facts: [newFact('DaemonStopped', { pid: process.pid, cause })] },
+        ],
       })
     } catch (error) {
       logger.error({ err: error }, 'The end of the daemon could not be recorded')

@@ -13,7 +13,9 @@ export async function observeHost(host: Host, { machine }: Hypervisor): Promise<
   const emulators = await Promise.all(
     host.reads.emulators().map(async (row) => {
       const file = await host.images.stat(row.binary_path)
-      return file === null ? [] : [{ binary: row.binary_path, inode: file.inode, sizeBytes: file.sizeBytes, ctimeNs: file.ctimeNs }]
+      return file === null
+        ? []
+        : [{ binary: row.binary_path, inode: file.inode, sizeBytes: file.sizeBytes, ctimeNs: file.ctimeNs }]
     }),
   )
   const { vendor, family, model, stepping, name } = machine.cpu()
@@ -25,5 +27,8 @@ export async function observeHost(host: Host, { machine }: Hypervisor): Promise<
     kvmUsable: machine.kvmUsable(),
     emulators: emulators.flat(),
   })
-  await record(host, daemonContext('OBSERVE'), { kind: 'fact', decide: () => [{ stream: nodeStream(host.hostId), facts: [observed] }] })
+  await record(host, daemonContext('OBSERVE'), {
+    kind: 'fact',
+    decide: () => [{ stream: nodeStream(host.hostId), facts: [observed] }],
+  })
 }

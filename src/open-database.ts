@@ -12,10 +12,18 @@ export interface Database extends AsyncDisposable {
 }
 
 /** Starts or adopts the embedded PostgreSQL, or checks the given one. */
-export async function openDatabase(config: Config, log: { info(message: string): void; warn(message: string): void }): Promise<Database> {
+export async function openDatabase(
+  config: Config,
+  log: { info(message: string): void; warn(message: string): void },
+): Promise<Database> {
   if (config.database !== null) {
     const given = await openGivenPostgres(config.database)
-    return { address: given.connection, description: `PostgreSQL ${given.serverVersion} (given)`, embedded: null, async [Symbol.asyncDispose]() {} }
+    return {
+      address: given.connection,
+      description: `PostgreSQL ${given.serverVersion} (given)`,
+      embedded: null,
+      async [Symbol.asyncDispose]() {},
+    }
   }
   const embedded = await openEmbeddedPostgres({ stateDir: config.stateDir, socketDir: config.socketDir, log })
   return {

@@ -20,7 +20,10 @@ export function factsOf(commit: Commit): readonly CommittedFact[] {
 }
 
 /** Lets sampling, job progress and those who wait for a job follow what was committed. */
-export function followFact(fact: CommittedFact, parts: { readonly host: Host; readonly sampler: Sampler; readonly progress: JobProgress }): void {
+export function followFact(
+  fact: CommittedFact,
+  parts: { readonly host: Host; readonly sampler: Sampler; readonly progress: JobProgress },
+): void {
   const uuid = fact.stream.slice('domain-'.length)
   switch (fact.type) {
     case 'DomainStarted':

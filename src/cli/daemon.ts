@@ -38,7 +38,10 @@ function createLogger(config: Config): Logger {
   const options = { level: config.logLevel, base: null }
   if (config.jsonLogs) return pino(options, pino.destination({ dest: 2, sync: false }))
   const colorize = process.stderr.isTTY
-  return pino(options, pretty({ colorize, destination: 2, sync: false, translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l', singleLine: true }))
+  return pino(
+    options,
+    pretty({ colorize, destination: 2, sync: false, translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l', singleLine: true }),
+  )
 }
 
 /** The first signal to stop. A second one ends the process at once: somebody is in a hurry. */

@@ -56,7 +56,12 @@ export async function advanceJob(host: Host, step: JobStep, status: HypervisorJo
 async function note(host: Host, step: JobStep, kind: 'noteStarted' | 'noteReady'): Promise<void> {
   await record(host, step.context, {
     kind: 'fact',
-    decide: (turn) => [{ stream: domainStream(step.uuid), facts: decideBlockJob({ kind, jobId: step.jobId }, domainIn(turn, step.uuid).jobs) }],
+    decide: (turn) => [
+      {
+        stream: domainStream(step.uuid),
+        facts: decideBlockJob({ kind, jobId: step.jobId }, domainIn(turn, step.uuid).jobs),
+      },
+    ],
   })
 }
 
@@ -66,23 +71,38 @@ async function atReady(host: Host, step: JobStep, job: BlockJob): Promise<void> 
   // A pivot or a cancel may have been asked for while READY was being recorded.
   const now = (await readDomain(host, step.uuid)).jobs[step.jobId] ?? job
   if (now.cancelRequested) await host.driver.cancelJob(step.uuid, step.jobId, deadline(host))
-  else if (now.pivotRequested && now.phase === 'ready') await host.driver.completeJob(step.uuid, step.jobId, deadline(host))
+  else if (now.pivotRequested && now.phase === 'ready')
+    await host.driver.completeJob(step.uuid, step.jobId, deadline(host))
 }
 
-async function atPending(host: Host, step: JobStep, at: { readonly job: BlockJob; readonly domain: Domain }): Promise<void> {
+async function atPending(
+  host: Host,
+  step: JobStep,
+  at: { readonly job: BlockJob; readonly domain: Domain },
+): Promise<void> {
   const { job, domain } = at
   await host.reach('job.pending')
   const layers = domain.chains.byDisk[job.disk] ?? []
-  const command = { kind: 'finalize', jobId: step.jobId, from: layers[0]?.path ?? '', to: pathOf(layers, job.base) } as const
+  const command = {
+    kind: 'finalize',
+    jobId: step.jobId,
+    from: layers[0]?.path ?? '',
+    to: pathOf(layers, job.base),
+  } as const
   try {
     await record(host, step.context, {
       kind: 'fact',
-      decide: (turn) => [{ stream: domainStream(step.uuid), facts: decideBlockJob(command, domainIn(turn, step.uuid).jobs) }],
+      decide: (turn) => [
+        { stream: domainStream(step.uuid), facts: decideBlockJob(command, domainIn(turn, step.uuid).jobs) },
+      ],
       signal: AbortSignal.timeout(host.limits.pivotRecordMs),
     })
   } catch (error) {
     // The guest's writes are held meanwhile: better no pivot now than a guest that waits for a database.
-    host.notes.error({ err: error, domain: step.uuid, job: step.jobId }, 'The pivot could not be recorded in time and is given up')
+    host.notes.error(
+      { err: error, domain: step.uuid, job: step.jobId },
+      'The pivot could not be recorded in time and is given up',
+    )
     await host.driver.cancelJob(step.uuid, step.jobId, deadline(host))
     return
   }
@@ -103,7 +123,11 @@ async function atConcluded(host: Host, step: JobStep): Promise<void> {
 }
 
 /** Records what a concluded job came to, with the chain it left behind and the definition that follows it. */
-export async function recordJobOutcome(host: Host, step: JobStep, concluded: Pick<HypervisorJob, 'error'>): Promise<void> {
+export async function recordJobOutcome(
+  host: Host,
+  step: JobStep,
+  concluded: Pick<HypervisorJob, 'error'>,
+): Promise<void> {
   const domain = await readDomain(host, step.uuid)
   const job = domain.jobs[step.jobId]
   if (job === undefined) return
@@ -118,23 +142,46 @@ export async function recordJobOutcome(host: Host, step: JobStep, concluded: Pic
   })
 }
 
-async function outcomeOf(host: Host, ended: { readonly job: BlockJob; readonly domain: Domain; readonly error: string | null }): Promise<AnyFact> {
+async function outcomeOf(
+  host: Host,
+  ended: { readonly job: BlockJob; readonly domain: Domain; readonly error: string | null },
+): Promise<AnyFact> {
   const { job, domain, error } = ended
   const { jobId, disk } = job
   const layers = domain.chains.byDisk[disk] ?? []
   const indexes = layers.map((layer) => layer.index)
   if (job.phase === 'pivoting' && error === null) {
-    return newFact('BlockJobPivoted', { jobId, disk, chain: [...chainAfter(indexes, job)], frozenMs: null, settledBy: 'hypervisor' })
+    return newFact('BlockJobPivoted', {
+      jobId,
+      disk,
+      chain: [...chainAfter(indexes, job)],
+      frozenMs: null,
+      settledBy: 'hypervisor',
+    })
   }
   if (job.cancelRequested) {
-    return newFact('BlockJobCancelled', { jobId, invalid: invalidAfterCancel(indexes, job).map((index) => pathOf(layers, index)) })
+    return newFact('BlockJobCancelled', {
+      jobId,
+      invalid: invalidAfterCancel(indexes, job).map((index) => pathOf(layers, index)),
+    })
   }
   if (error !== null) return newFact('BlockJobFailed', { jobId, error })
-  if (job.kind === 'active_commit') return newFact('BlockJobCancelled', { jobId, invalid: invalidAfterCancel(indexes, job).map((index) => pathOf(layers, index)) })
+  if (job.kind === 'active_commit')
+    return newFact('BlockJobCancelled', {
+      jobId,
+      invalid: invalidAfterCancel(indexes, job).map((index) => pathOf(layers, index)),
+    })
   const chain = chainAfter(indexes, job)
   const kept = layers.filter((layer) => chain.includes(layer.index))
-  const files = await Promise.all(kept.map(async (layer) => ({ index: layer.index, file: await host.images.stat(layer.path) })))
-  return newFact('BlockJobCompleted', { jobId, disk, chain: [...chain], files: files.flatMap(({ index, file }) => (file === null ? [] : [{ index, file }])) })
+  const files = await Promise.all(
+    kept.map(async (layer) => ({ index: layer.index, file: await host.images.stat(layer.path) })),
+  )
+  return newFact('BlockJobCompleted', {
+    jobId,
+    disk,
+    chain: [...chain],
+    files: files.flatMap(({ index, file }) => (file === null ? [] : [{ index, file }])),
+  })
 }
 
 function pathOf(layers: readonly Layer[], index: number): string {

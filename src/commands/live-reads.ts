@@ -5,12 +5,7 @@ import type { ClaimRow, claimsTable } from '../../projections/claims.ts'
 import type { domainDefinitionsTable } from '../../projections/domain-definitions.ts'
 import type { DomainStateRow, domainStatesTable } from '../../projections/domain-states.ts'
 import type { EmulatorRow, emulatorsTable } from '../../projections/emulators.ts'
-import type {
-  SnapshotDiskRow,
-  SnapshotRow,
-  snapshotDisksTable,
-  snapshotsTable,
-} from '../../projections/snapshots.ts'
+import type { SnapshotDiskRow, SnapshotRow, snapshotDisksTable, snapshotsTable } from '../../projections/snapshots.ts'
 import type { Chains } from '../model/chain.ts'
 import type { RowsOf } from '../readmodel/table.ts'
 import type { DomainView, Reads } from './reads.ts'

@@ -26,7 +26,10 @@ export class LiveTexts implements ReadTexts {
     this.#describeHost = describeHost
   }
 
-  domainXml(domain: DomainView, options: { readonly inactive: boolean; readonly secure: boolean }): string | Promise<string> {
+  domainXml(
+    domain: DomainView,
+    options: { readonly inactive: boolean; readonly secure: boolean },
+  ): string | Promise<string> {
     if (domain.active && !options.inactive) return this.#liveXml(domain)
     if (domain.definition !== null) return this.#host.texts.get(domain.definition.definition_sha256)
     return nextDefinition(this.#host, domain).then((definition) => formatDomain(definition))
@@ -47,7 +50,9 @@ export class LiveTexts implements ReadTexts {
       disks: disks.map((disk) => ({
         name: disk.disk,
         snapshot: disk.snapshot === 'external' ? ('external' as const) : ('no' as const),
-        ...(disk.path === null ? {} : { type: 'file' as const, driver: { type: disk.format ?? 'qcow2' }, source: { file: disk.path } }),
+        ...(disk.path === null
+          ? {}
+          : { type: 'file' as const, driver: { type: disk.format ?? 'qcow2' }, source: { file: disk.path } }),
       })),
       domain: { kind: 'definition', definition },
     })
@@ -71,29 +76,47 @@ export class LiveTexts implements ReadTexts {
     const binary = wanted.binary ?? (await defaultEmulator(this.#host, wanted.arch ?? undefined))
     const { facts } = await this.#host.caps.current(binary, daemonContext('CONNECT_GET_DOMAIN_CAPABILITIES'))
     if (wanted.arch !== null && wanted.arch !== facts.arch) {
-      throw new Fault('invalid_arg', `Cannot describe domain capabilities: emulator "${binary}" runs ${facts.arch} guests, not "${wanted.arch}"`)
+      throw new Fault(
+        'invalid_arg',
+        `Cannot describe domain capabilities: emulator "${binary}" runs ${facts.arch} guests, not "${wanted.arch}"`,
+      )
     }
     const virtType = wanted.virtType === null ? undefined : facts.virtTypes.find((type) => type === wanted.virtType)
     if (wanted.virtType !== null && virtType === undefined) {
-      throw new Fault('invalid_arg', `Cannot describe domain capabilities: emulator "${binary}" does not support virt type "${wanted.virtType}", it supports ${facts.virtTypes.join(', ')}`)
+      throw new Fault(
+        'invalid_arg',
+        `Cannot describe domain capabilities: emulator "${binary}" does not support virt type "${wanted.virtType}", it supports ${facts.virtTypes.join(', ')}`,
+      )
     }
-    return formatDomainCapabilities(facts, { ...(wanted.machine === null ? {} : { machine: wanted.machine }), ...(virtType === undefined ? {} : { virtType }) })
+    return formatDomainCapabilities(facts, {
+      ...(wanted.machine === null ? {} : { machine: wanted.machine }),
+      ...(virtType === undefined ? {} : { virtType }),
+    })
   }
 
   async metadata(domain: DomainView, wanted: Parameters<ReadTexts['metadata']>[1]): Promise<string> {
-    const definition = wanted.inactive ? await nextDefinition(this.#host, domain) : await liveDefinition(this.#host, domain)
+    const definition = wanted.inactive
+      ? await nextDefinition(this.#host, domain)
+      : await liveDefinition(this.#host, domain)
     const found = wanted.kind === 'element' ? metadataElement(definition, wanted.uri) : definition[wanted.kind]
     if (found === undefined) throw new Fault('no_domain_metadata', 'Requested metadata element is not present')
     return found
   }
 
   async #liveXml(domain: DomainView): Promise<string> {
-    const key = JSON.stringify([domain.run?.live_definition_sha256, domain.id, domain.run?.terminals, domain.run?.vnc_ports, this.#host.reads.layerKeys(domain.uuid)])
+    const key = JSON.stringify([
+      domain.run?.live_definition_sha256,
+      domain.id,
+      domain.run?.terminals,
+      domain.run?.vnc_ports,
+      this.#host.reads.layerKeys(domain.uuid),
+    ])
     const known = this.#printed.get(domain.uuid)
     if (known?.key === key) return known.xml
     const xml = formatDomain(await liveDefinition(this.#host, domain), { live: { id: domain.id } })
     this.#printed.set(domain.uuid, { key, xml })
-    for (const uuid of this.#printed.keys()) if (this.#host.reads.byUuid(uuid)?.active !== true) this.#printed.delete(uuid)
+    for (const uuid of this.#printed.keys())
+      if (this.#host.reads.byUuid(uuid)?.active !== true) this.#printed.delete(uuid)
     return xml
   }
 

@@ -59,7 +59,11 @@ export async function startDomain(
   })
 }
 
-async function planStart(host: Host, task: Task, request: { readonly uuid: string; readonly paused: boolean; readonly cause: 'request' | 'autostart' }): Promise<Plan> {
+async function planStart(
+  host: Host,
+  task: Task,
+  request: { readonly uuid: string; readonly paused: boolean; readonly cause: 'request' | 'autostart' },
+): Promise<Plan> {
   const { uuid } = request
   const view = host.reads.byUuid(uuid)
   if (view?.active === true) throw new Fault('operation_invalid', 'domain is already running')
@@ -77,7 +81,9 @@ async function planStart(host: Host, task: Task, request: { readonly uuid: strin
   await refuseDrift(host, task, { uuid, name, drifts: known.drifts })
   const disks = diskChains(definition, known.chains)
   const vncPorts = await choosePorts(host, definition)
-  const ports = vncPorts.map((port): Claim => ({ kind: 'port', subject: String(port), domain: uuid, mode: 'exclusive' }))
+  const ports = vncPorts.map(
+    (port): Claim => ({ kind: 'port', subject: String(port), domain: uuid, mode: 'exclusive' }),
+  )
   return {
     ...request,
     name,
@@ -95,13 +101,23 @@ async function planStart(host: Host, task: Task, request: { readonly uuid: strin
 
 function refuseUnstartable(definition: DomainDef): void {
   const [first] = unstartable(definition)
-  if (first !== undefined) throw new Fault('config_unsupported', `Cannot start domain "${definition.name}": ${first.path}: ${first.why}`, { subject: first.path })
+  if (first !== undefined)
+    throw new Fault('config_unsupported', `Cannot start domain "${definition.name}": ${first.path}: ${first.why}`, {
+      subject: first.path,
+    })
 }
 
-async function refuseDrift(host: Host, task: Task, found: { readonly uuid: string; readonly name: string; readonly drifts: readonly AnyFact[] }): Promise<void> {
+async function refuseDrift(
+  host: Host,
+  task: Task,
+  found: { readonly uuid: string; readonly name: string; readonly drifts: readonly AnyFact[] },
+): Promise<void> {
   const [first] = found.drifts
   if (first === undefined) return
-  await record(host, task.context, { kind: 'fact', decide: () => [{ stream: domainStream(found.uuid), facts: found.drifts }] })
+  await record(host, task.context, {
+    kind: 'fact',
+    decide: () => [{ stream: domainStream(found.uuid), facts: found.drifts }],
+  })
   throw driftFault(first, found.name)
 }
 
@@ -121,10 +137,15 @@ async function recordIntent(host: Host, task: Task, plan: Plan): Promise<void> {
   await record(host, task.context, {
     kind: 'intent',
     decide: (turn) => {
-      if (!host.caps.isCurrent(caps.facts.binary, caps.facts.capsId)) throw new CapsInvalidatedError(`Capability version ${caps.facts.capsId} was invalidated`)
+      if (!host.caps.isCurrent(caps.facts.binary, caps.facts.capsId))
+        throw new CapsInvalidatedError(`Capability version ${caps.facts.capsId} was invalidated`)
       const domain = domainIn(turn, uuid)
       requireOff(domain)
-      if (domain.definition?.definitionSha256 !== plan.definitionSha256) throw new Fault('operation_failed', `Cannot start domain "${plan.name}": its definition was changed at the same moment`)
+      if (domain.definition?.definitionSha256 !== plan.definitionSha256)
+        throw new Fault(
+          'operation_failed',
+          `Cannot start domain "${plan.name}": its definition was changed at the same moment`,
+        )
       return [...takeClaims(turn, plan.claims), { stream: domainStream(uuid), facts: [...plan.chainFacts, requested] }]
     },
   })
@@ -143,7 +164,11 @@ async function act(host: Host, task: Task, plan: Plan): Promise<StartedDomain> {
   }
 }
 
-async function recordStarted(host: Host, task: Task, run: { readonly plan: Plan; readonly started: StartedDomain }): Promise<void> {
+async function recordStarted(
+  host: Host,
+  task: Task,
+  run: { readonly plan: Plan; readonly started: StartedDomain },
+): Promise<void> {
   const { plan, started } = run
   const commandLine = started.commandLine.join('\n')
   const commandLineSha256 = sha256(commandLine)
@@ -160,7 +185,10 @@ async function recordStarted(host: Host, task: Task, run: { readonly plan: Plan;
   })
   const texts = [{ sha256: commandLineSha256, bytes: Buffer.from(commandLine) }]
   try {
-    await record(host, task.context, { kind: 'fact', decide: () => [{ stream: domainStream(plan.uuid), facts: [fact], texts }] })
+    await record(host, task.context, {
+      kind: 'fact',
+      decide: () => [{ stream: domainStream(plan.uuid), facts: [fact], texts }],
+    })
   } catch (error) {
     // A process that the log does not know must not run a guest: it never ran one instruction.
     await host.driver.destroy(plan.uuid, AbortSignal.timeout(host.limits.hypervisorMs))
@@ -169,7 +197,11 @@ async function recordStarted(host: Host, task: Task, run: { readonly plan: Plan;
   }
 }
 
-async function recordFailure(host: Host, task: Task, failure: { readonly plan: Plan; readonly error: unknown }): Promise<void> {
+async function recordFailure(
+  host: Host,
+  task: Task,
+  failure: { readonly plan: Plan; readonly error: unknown },
+): Promise<void> {
   const { plan, error } = failure
   await host.images.restore(plan.owners)
   const message = error instanceof Error ? error.message : String(error)
@@ -181,6 +213,9 @@ async function recordFailure(host: Host, task: Task, failure: { readonly plan: P
     })
   } catch (unrecorded) {
     host.unsettled.add(plan.uuid)
-    host.notes.error({ err: unrecorded, domain: plan.uuid }, 'The failure of a start could not be recorded; it is settled when the log is back')
+    host.notes.error(
+      { err: unrecorded, domain: plan.uuid },
+      'The failure of a start could not be recorded; it is settled when the log is back',
+    )
   }
 }

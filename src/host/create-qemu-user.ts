@@ -14,5 +14,7 @@ export function createQemuUser(): QemuUser {
     const created = findQemuUser({ names: [name] })
     if (created !== null) return created
   }
-  throw new Error(`Cannot create the system user "${name}" that QEMU runs as; create it, or name another with --qemu-user`)
+  throw new Error(
+    `Cannot create the system user "${name}" that QEMU runs as; create it, or name another with --qemu-user`,
+  )
 }

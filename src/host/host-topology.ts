@@ -25,10 +25,15 @@ const nodeDirectory = '/sys/devices/system/node'
 export function readHostTopology(read: ReadHostText): readonly HostNode[] {
   const online = parseCpuList(read(`${cpuDirectory}/online`) ?? '0')
   const nodes = parseCpuList(read(`${nodeDirectory}/online`) ?? '')
-  if (nodes.length === 0) return [{ id: 0, memoryKib: memoryOf(read('/proc/meminfo')), cpus: online.map((id) => placeOf(read, id)) }]
+  if (nodes.length === 0)
+    return [{ id: 0, memoryKib: memoryOf(read('/proc/meminfo')), cpus: online.map((id) => placeOf(read, id)) }]
   return nodes.map((id) => {
     const cpus = parseCpuList(read(`${nodeDirectory}/node${id}/cpulist`) ?? '').filter((cpu) => online.includes(cpu))
-    return { id, memoryKib: memoryOf(read(`${nodeDirectory}/node${id}/meminfo`)), cpus: cpus.map((cpu) => placeOf(read, cpu)) }
+    return {
+      id,
+      memoryKib: memoryOf(read(`${nodeDirectory}/node${id}/meminfo`)),
+      cpus: cpus.map((cpu) => placeOf(read, cpu)),
+    }
   })
 }
 

@@ -31,21 +31,39 @@ async function take(host: Host, runner: JobRunner, fact: DriverFact): Promise<vo
     await react(host, runner, fact)
   } catch (error) {
     host.unsettled.add(fact.uuid)
-    host.notes.error({ err: error, domain: fact.uuid, fact: fact.kind }, 'What the hypervisor reported could not be recorded; the domain is reconciled later')
+    host.notes.error(
+      { err: error, domain: fact.uuid, fact: fact.kind },
+      'What the hypervisor reported could not be recorded; the domain is reconciled later',
+    )
   }
 }
 
 async function react(host: Host, runner: JobRunner, fact: DriverFact): Promise<void> {
   switch (fact.kind) {
     case 'suspended':
-      return await note(host, fact.uuid, (domain) => (isRunning(domain, { paused: false }) && domain.intent !== 'DomainSuspendRequested' ? [newFact('DomainSuspended', { cause: 'hypervisor' })] : []))
+      return await note(host, fact.uuid, (domain) =>
+        isRunning(domain, { paused: false }) && domain.intent !== 'DomainSuspendRequested'
+          ? [newFact('DomainSuspended', { cause: 'hypervisor' })]
+          : [],
+      )
     case 'resumed':
-      return await note(host, fact.uuid, (domain) => (isRunning(domain, { paused: true }) && domain.intent !== 'DomainResumeRequested' ? [newFact('DomainResumed', { cause: 'hypervisor' })] : []))
+      return await note(host, fact.uuid, (domain) =>
+        isRunning(domain, { paused: true }) && domain.intent !== 'DomainResumeRequested'
+          ? [newFact('DomainResumed', { cause: 'hypervisor' })]
+          : [],
+      )
     case 'reset':
-      return await note(host, fact.uuid, (domain) => (domain.run.phase === 'running' && domain.intent !== 'DomainResetRequested' ? [newFact('DomainReset', { cause: 'guest' })] : []))
+      return await note(host, fact.uuid, (domain) =>
+        domain.run.phase === 'running' && domain.intent !== 'DomainResetRequested'
+          ? [newFact('DomainReset', { cause: 'guest' })]
+          : [],
+      )
     case 'guestShutdown':
     case 'guestPanicked':
-      host.notes.info({ domain: fact.uuid }, fact.kind === 'guestShutdown' ? 'The guest powers down' : 'The guest panicked')
+      host.notes.info(
+        { domain: fact.uuid },
+        fact.kind === 'guestShutdown' ? 'The guest powers down' : 'The guest panicked',
+      )
       return
     case 'ended':
       return await ended(host, fact)
@@ -60,7 +78,10 @@ async function ended(host: Host, fact: Extract<DriverFact, { kind: 'ended' }>): 
   const domain = await readDomain(host, fact.uuid)
   // Destroy and start record the end of the process themselves; it is their outcome.
   if (domain.intent === 'DomainDestroyRequested' || domain.run.phase !== 'running') return
-  const how = fact.how === 'shutdown' ? ({ kind: 'shutOff', reason: 'shutdown', detail: fact.detail } as const) : ({ kind: 'crashed', detail: fact.detail } as const)
+  const how =
+    fact.how === 'shutdown'
+      ? ({ kind: 'shutOff', reason: 'shutdown', detail: fact.detail } as const)
+      : ({ kind: 'crashed', detail: fact.detail } as const)
   await endRun(host, daemonContext('HYPERVISOR'), { uuid: fact.uuid, how })
 }
 

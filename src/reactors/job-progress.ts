@@ -45,7 +45,10 @@ export class JobProgress implements AsyncDisposable {
 
   async #ask(uuid: string): Promise<void> {
     try {
-      const jobs = await this.#host.driver.queryJobs(uuid, AbortSignal.any([this.#stop.signal, AbortSignal.timeout(intervalMs * 4)]))
+      const jobs = await this.#host.driver.queryJobs(
+        uuid,
+        AbortSignal.any([this.#stop.signal, AbortSignal.timeout(intervalMs * 4)]),
+      )
       for (const job of jobs) this.#heard.set(job.jobId, job)
     } catch {
       // The last reading stands; a silent monitor is reported by the driver itself.
