@@ -49,8 +49,7 @@ export const backingChains = projection<DomainFact>()({
     SnapshotCreated: rowsAfter,
     BlockJobPivoted: rowsAfter,
     BlockJobCompleted: rowsAfter,
-    DomainUndefined: (_event, { layers }, recorded) =>
-      layers.by('by_domain', uuidOf(recorded.stream)).map((row) => remove(diskLayersTable, row)),
+    DomainForgotten: rowsAfter,
   },
 })
 

@@ -38,9 +38,9 @@ export const openIntents = projection<DomainFact>()({
     DomainDestroyRequested: opened,
     SnapshotRequested: opened,
     DomainStarted: (_event, _rows, recorded) => [closed(recorded, 'DomainStartRequested')],
-    DomainSuspended: (_event, _rows, recorded) => [closed(recorded, 'DomainSuspendRequested')],
-    DomainResumed: (_event, _rows, recorded) => [closed(recorded, 'DomainResumeRequested')],
-    DomainReset: (_event, _rows, recorded) => [closed(recorded, 'DomainResetRequested')],
+    DomainSuspended: (event, _rows, recorded) => outcomeOf('DomainSuspendRequested', { event, recorded }),
+    DomainResumed: (event, _rows, recorded) => outcomeOf('DomainResumeRequested', { event, recorded }),
+    DomainReset: (event, _rows, recorded) => outcomeOf('DomainResetRequested', { event, recorded }),
     DomainPowerButtonPressed: (_event, _rows, recorded) => [closed(recorded, 'DomainShutdownRequested')],
     SnapshotCreated: (_event, _rows, recorded) => [closed(recorded, 'SnapshotRequested')],
     CommandFailed: (event, _rows, recorded) => [closed(recorded, event.data.intent)],
@@ -67,6 +67,14 @@ function opened(event: DomainFact, _rows: IntentTables, recorded: RecordedEvent)
 
 function closed(recorded: RecordedEvent, intent: string): RowChange {
   return remove(openIntentsTable, { domain_uuid: uuidOf(recorded.stream), intent })
+}
+
+/** The same change made by the hypervisor or the guest is no outcome of the request. */
+function outcomeOf(
+  intent: string,
+  by: { readonly event: { readonly data: { readonly cause: string } }; readonly recorded: RecordedEvent },
+): RowChange[] {
+  return by.event.data.cause === 'request' ? [closed(by.recorded, intent)] : []
 }
 
 /** The end of a run ends everything that was asked of it. */

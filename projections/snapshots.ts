@@ -79,7 +79,7 @@ export const snapshots = projection<DomainFact>()({
     },
     SnapshotDeleted: (event, tables, recorded) =>
       withoutSnapshot(uuidOf(recorded.stream), { name: event.data.name, tables }),
-    DomainUndefined: (_event, tables, recorded) => {
+    DomainForgotten: (_event, tables, recorded) => {
       const uuid = uuidOf(recorded.stream)
       return tables.snapshots.by('by_domain', uuid).flatMap((row) => removal(uuid, { name: row.name, tables }))
     },

@@ -3,7 +3,7 @@ import { domainStream } from '../events/stream-names.ts'
 import type { FileIdentity, OwnershipChange } from '../driver/images.ts'
 import type { BlockJob } from '../model/block-job.ts'
 import { chainAfter } from '../model/chain-effects.ts'
-import type { Domain } from '../model/domain.ts'
+import { afterRun, type Domain } from '../model/domain.ts'
 import { releaseName } from './define-domain.ts'
 import { followChain } from './follow-chain.ts'
 import type { Host } from './host.ts'
@@ -41,7 +41,8 @@ export async function endRun(
       const domain = domainIn(turn, uuid)
       if (domain.run.phase === 'off') return []
       const end = outcome(how, { files, restored })
-      const facts = [...settled.filter((fact) => concernsOpenJob(fact, domain)), ...followed.facts, end]
+      const jobs = settled.filter((fact) => concernsOpenJob(fact, domain))
+      const facts = [...jobs, ...followed.facts, end, ...afterRun(domain)]
       const own: Proposal = { stream: domainStream(uuid), facts, texts: followed.texts }
       const released = releaseClaims(
         turn,

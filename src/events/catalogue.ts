@@ -3,7 +3,7 @@ import { blockJobFacts } from './block-job-events.ts'
 import { chainFacts } from './chain-events.ts'
 import { claimFacts } from './claim-events.ts'
 import { emulatorFacts } from './emulator-events.ts'
-import type { FactsOf } from './fact.ts'
+import { type FactsOf, isInt64 } from './fact.ts'
 import { lifecycleFacts } from './lifecycle-events.ts'
 import { nodeFacts } from './node-events.ts'
 import { refusalFacts } from './refusal-events.ts'
@@ -41,9 +41,17 @@ export function isFactType(type: string): type is FactType {
   return Object.hasOwn(catalogue, type)
 }
 
-/** Stored form of a fact's data: UTF-8 JSON, 64-bit numbers as decimal strings. */
+/**
+ * Stored form of a fact's data: UTF-8 JSON, 64-bit numbers as decimal strings. Throws for a number that could not be read
+ * back: what is in the log stays there, and an unreadable fact blocks its whole stream.
+ */
 export function encodeData(data: object): string {
-  return JSON.stringify(data, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))
+  return JSON.stringify(data, (key, value: unknown) => {
+    if (typeof value === 'number' && !Number.isFinite(value)) throw new RangeError(`Cannot store ${key} = ${value}`)
+    if (typeof value !== 'bigint') return value
+    if (!isInt64(value)) throw new RangeError(`Cannot store ${key} = ${value}: it does not fit into 64 bits`)
+    return value.toString()
+  })
 }
 
 const decoder = new TextDecoder('utf-8', { fatal: true })
@@ -60,10 +68,19 @@ export function decodeFact(type: string, stored: { readonly schema: number; read
   if (stored.schema !== row.schema) {
     throw new UnreadableFactError(`Cannot read ${type}: its schema version is ${stored.schema}, known is ${row.schema}`)
   }
-  const parsed = v.safeParse(row.data, JSON.parse(decoder.decode(stored.data)))
+  const parsed = v.safeParse(row.data, parseJson(type, stored.data))
   if (!parsed.success) {
     const issue = parsed.issues[0]
     throw new UnreadableFactError(`Cannot read ${type}: ${v.getDotPath(issue) ?? 'data'}: ${issue.message}`)
   }
   return { type, schema: row.schema, data: parsed.output }
+}
+
+function parseJson(type: string, stored: Uint8Array): unknown {
+  try {
+    return JSON.parse(decoder.decode(stored))
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new UnreadableFactError(`Cannot read ${type}: its data is not UTF-8 JSON: ${why}`, { cause: error })
+  }
 }

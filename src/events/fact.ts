@@ -35,13 +35,19 @@ export type FactsOf<Rows extends Record<string, AnyRow>> = {
   [Type in keyof Rows & string]: Fact<Type, Rows[Type]['schema'], DeepReadonly<v.InferOutput<Rows[Type]['data']>>>
 }[keyof Rows & string]
 
-const decimal = /^-?(?:0|[1-9][0-9]{0,18})$/
+const decimal = /^(?:0|-?[1-9][0-9]{0,18})$/
+
+/** Whether a number fits into 64 bits with a sign: what stored JSON and the columns of read models can hold. */
+export function isInt64(value: bigint): boolean {
+  return value >= -(2n ** 63n) && value < 2n ** 63n
+}
 
 /** A signed 64-bit number: bigint in memory, decimal string in stored JSON, so that nothing is lost over 2^53. */
 export const int64 = v.pipe(
   v.string(),
   v.regex(decimal),
   v.transform((text) => BigInt(text)),
+  v.check(isInt64, 'Invalid 64-bit number'),
 )
 
 /** Lower-case hex SHA-256: the name of a content-addressed text. */

@@ -31,6 +31,10 @@ export const lifecycleFacts = {
     meaning: 'The definition was taken away; its history stays.',
     data: v.object({ name: v.string() }),
   }),
+  DomainForgotten: fact(1, {
+    meaning: 'The domain has neither a definition nor a run: its chains and snapshots are not known any more.',
+    data: v.object({ name: v.string() }),
+  }),
   DomainAutostartChanged: fact(1, {
     meaning: 'The domain starts, or no longer starts, when the host has booted.',
     data: v.object({ autostart: v.boolean() }),

@@ -29,6 +29,8 @@ export function evolveChains(chains: Chains, event: AnyFact): Chains {
       const { [event.data.disk]: _gone, ...byDisk } = chains.byDisk
       return { ...chains, byDisk }
     }
+    case 'DomainForgotten':
+      return { ...chains, byDisk: {} }
     case 'BackingChainVerified':
       return withFiles(chains, event.data.files)
     case 'DomainDestroyed':

@@ -52,9 +52,9 @@ export function checkDefine(domain: Domain, context: DefineContext): void {
   if (nameHolder !== null && nameHolder !== uuid) {
     throw new Fault('domain_exists', `domain '${name}' already exists with uuid ${nameHolder}`)
   }
-  if (domain.definition !== null && domain.definition.name !== name) {
-    throw new Fault('domain_exists', `domain '${domain.definition.name}' is already defined with uuid ${uuid}`)
-  }
+  // A transient domain keeps its name until its run ends, so it cannot be defined under another one.
+  const own = domain.definition?.name ?? (domain.run.phase === 'off' ? name : domain.run.requested.name)
+  if (own !== name) throw new Fault('domain_exists', `domain '${own}' is already defined with uuid ${uuid}`)
 }
 
 /**
@@ -67,7 +67,15 @@ export function decideUndefine(domain: Domain, options: { readonly dropSnapshots
   if (names.length > 0 && !options.dropSnapshots && domain.run.phase === 'off') {
     throw new Fault('operation_invalid', `cannot delete inactive domain with ${names.length} snapshots`)
   }
-  return [newFact('DomainUndefined', { name: domain.definition.name })]
+  const { name } = domain.definition
+  const gone = newFact('DomainUndefined', { name })
+  return domain.run.phase === 'off' ? [gone, newFact('DomainForgotten', { name })] : [gone]
+}
+
+/** What follows the end of a run: a domain that has no definition any more is gone with it. */
+export function afterRun(domain: Domain): readonly AnyFact[] {
+  if (domain.definition !== null || domain.run.phase === 'off') return []
+  return [newFact('DomainForgotten', { name: domain.run.requested.name })]
 }
 
 /** Refuses a start of a domain that is not shut off. */

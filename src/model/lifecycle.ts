@@ -74,9 +74,9 @@ export function evolveLifecycle(state: Lifecycle, event: AnyFact): Lifecycle {
     case 'DomainResumed':
       return { ...withPaused(state, false), intent: settled(state, 'DomainResumeRequested', event.data.cause) }
     case 'DomainPowerButtonPressed':
-      return { ...state, intent: state.intent === 'DomainShutdownRequested' ? null : state.intent }
+      return { ...state, intent: settled(state, 'DomainShutdownRequested', 'request') }
     case 'DomainReset':
-      return { ...state, intent: event.data.cause === 'request' ? null : state.intent }
+      return { ...state, intent: settled(state, 'DomainResetRequested', event.data.cause) }
     case 'DomainSuspendRequested':
     case 'DomainResumeRequested':
     case 'DomainResetRequested':
@@ -93,7 +93,9 @@ export function evolveLifecycle(state: Lifecycle, event: AnyFact): Lifecycle {
     case 'SnapshotCreated':
       return { ...state, snapshotIntent: null }
     case 'CommandFailed':
-      return event.data.intent === 'SnapshotRequested' ? { ...state, snapshotIntent: null } : { ...state, intent: null }
+      return event.data.intent === 'SnapshotRequested'
+        ? { ...state, snapshotIntent: null }
+        : { ...state, intent: event.data.intent === state.intent ? null : state.intent }
     default:
       return state
   }
@@ -104,6 +106,6 @@ function withPaused(state: Lifecycle, paused: boolean): Lifecycle {
 }
 
 /** An intent is settled by the outcome of the request, not by the same change made by the hypervisor on its own. */
-function settled(state: Lifecycle, intent: Intent, cause: 'request' | 'hypervisor'): Intent | null {
+function settled(state: Lifecycle, intent: Intent, cause: 'request' | 'hypervisor' | 'guest'): Intent | null {
   return cause === 'request' && state.intent === intent ? null : state.intent
 }

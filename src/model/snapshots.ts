@@ -23,8 +23,8 @@ export function decideSnapshotDelete(
   snapshots: Snapshots,
   request: { readonly name: string; readonly children: boolean; readonly childrenOnly: boolean },
 ): readonly AnyFact[] {
-  const parent = snapshots.parents[request.name]
-  if (parent === undefined) throw new Fault('no_snapshot', `no domain snapshot with matching name '${request.name}'`)
+  if (!Object.hasOwn(snapshots.parents, request.name))
+    throw new Fault('no_snapshot', `no domain snapshot with matching name '${request.name}'`)
   const descendants = request.children || request.childrenOnly ? descendantsOf(snapshots, request.name) : []
   const names = request.childrenOnly ? descendants : [...descendants, request.name]
   return names.map((name) =>
@@ -45,7 +45,7 @@ export function evolveSnapshots(snapshots: Snapshots, event: AnyFact): Snapshots
       )
       return { parents, current: snapshots.current === event.data.name ? parent : snapshots.current }
     }
-    case 'DomainUndefined':
+    case 'DomainForgotten':
       return noSnapshots
     default:
       return snapshots

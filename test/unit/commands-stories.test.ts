@@ -53,6 +53,7 @@ describe('commands, from definition to the end', () => {
         "DomainDestroyRequested",
         "DomainDestroyed",
         "DomainUndefined",
+        "DomainForgotten",
       ]
     `)
   })
