@@ -1,0 +1,58 @@
+import { type AnyFact, decodeFact, UnreadableFactError } from '../events/catalogue.ts'
+import { decodeMetadata, type Metadata } from '../events/metadata.ts'
+import type { RecordedEvent } from '../eventstore/recorded-event.ts'
+import { describeFact } from './describe-fact.ts'
+import { utcTime } from './format-time.ts'
+
+/** A recorded event with its data and metadata read; the fact is null where this program does not know its type or schema. */
+export interface ToldEvent {
+  readonly recorded: RecordedEvent
+  readonly fact: AnyFact | null
+  readonly meta: Metadata
+}
+
+/** Reads an event for showing. Throws only where the metadata is none. */
+export function tellEvent(recorded: RecordedEvent): ToldEvent {
+  return { recorded, fact: factOf(recorded), meta: decodeMetadata(recorded.meta) }
+}
+
+/** One line of what it says. */
+export function whatOf({ fact, recorded }: ToldEvent): string {
+  return fact === null ? Buffer.from(recorded.data).toString('utf8') : describeFact(fact)
+}
+
+/** Who did it: program and pid, with the user where it is not root. */
+export function whoOf({ meta }: Pick<ToldEvent, 'meta'>): string {
+  const { program, pid, uid } = meta.actor
+  return `${program}[${pid}]${uid === 0 ? '' : ` uid ${uid}`}`
+}
+
+/** Everything that is recorded of an event, as a document for programs; its data stands in it as it was stored. */
+export function eventDocument({ recorded, meta }: ToldEvent): object {
+  const { position, stream, revision, type, schema, eventId, commitNo, epoch, recordedAtUs } = recorded
+  const { occurredAtUs, ...beside } = meta
+  const data: unknown = JSON.parse(Buffer.from(recorded.data).toString('utf8'))
+  return {
+    position,
+    recordedAt: utcTime(recordedAtUs),
+    occurredAt: utcTime(occurredAtUs),
+    stream,
+    revision,
+    type,
+    schema,
+    eventId,
+    commitNo,
+    epoch,
+    ...beside,
+    data,
+  }
+}
+
+function factOf(recorded: RecordedEvent): AnyFact | null {
+  try {
+    return decodeFact(recorded.type, recorded)
+  } catch (error) {
+    if (error instanceof UnreadableFactError) return null
+    throw error
+  }
+}
