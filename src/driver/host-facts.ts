@@ -55,7 +55,7 @@ export interface ProcessTable {
   find(pid: number): ProcessIdentity | null
   /** Whether exactly this process lives. */
   isAlive(process: ProcessIdentity): boolean
-  /** Whether it stands still by SIGSTOP or a debugger, and so cannot answer. */
+  /** Whether it stands still by SIGSTOP, and so cannot answer. */
   isStopped(process: ProcessIdentity): boolean
   /** The file that the process runs; null when it is gone. */
   executable(pid: number): ExecutableFile | null

@@ -9,8 +9,8 @@ const tickNs = 10_000_000n
 
 /** States of /proc/PID/stat in which nothing runs any more: zombie, dead. */
 const deadStates = new Set(['Z', 'X', 'x'])
-/** Stopped by a signal, stopped by a tracer. */
-const stoppedStates = new Set(['T', 't'])
+/** Stopped by a signal. A tracer's stops (`t`) are over in a moment and say nothing. */
+const stoppedState = 'T'
 
 /** The fields of /proc/PID/stat that are used here. */
 export interface ProcessStat {
@@ -70,7 +70,7 @@ export class LocalProcesses implements ProcessTable {
 
   isStopped(process: ProcessIdentity): boolean {
     const stat = this.#same(process)
-    return stat !== null && stoppedStates.has(stat.state)
+    return stat !== null && stat.state === stoppedState
   }
 
   executable(pid: number): ExecutableFile | null {

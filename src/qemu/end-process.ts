@@ -38,35 +38,37 @@ export async function endProcess({
   limits = defaultEndLimits,
   signal,
 }: EndProcessRequest): Promise<void> {
-  const wait = async (limitMs: number): Promise<boolean> => await waitForEnd(process, { processes, limitMs, signal })
-  const stopped = processes.isStopped(process)
-  if (quit !== null && !stopped) {
+  const wait = async (limitMs: number): Promise<boolean> =>
+    await waitForEnd(process, { processes, limitMs, signal, until: () => processes.isStopped(process) })
+  if (quit !== null && !processes.isStopped(process)) {
     // QEMU may close the connection before the answer: its end is what counts.
-    const asked = quit().catch(() => undefined)
+    quit().catch(() => undefined)
     if (await wait(limits.quitMs)) return
-    await Promise.race([asked, sleep(0)])
   }
-  if (!stopped && processes.signal(process, 'SIGTERM') && (await wait(limits.terminateMs))) return
+  if (!processes.isStopped(process) && processes.signal(process, 'SIGTERM') && (await wait(limits.terminateMs))) return
   processes.signal(process, 'SIGKILL')
-  if (await wait(limits.killMs)) return
+  if (await waitForEnd(process, { processes, limitMs: limits.killMs, signal })) return
   const state = `process ${process.pid} is still there ${limits.killMs} ms after SIGKILL, the kernel holds it`
   throw new Fault('operation_failed', `Cannot end QEMU: ${state}`)
 }
 
+/** How an end is waited for. */
+export interface WaitForEndOptions {
+  readonly processes: ProcessTable
+  readonly limitMs: number
+  readonly signal: AbortSignal
+  /** Says that waiting longer is of no use. */
+  readonly until?: () => boolean
+}
+
 /** Whether a process ends within the limit. Throws the signal's fault on abort. */
-export async function waitForEnd(
-  process: ProcessIdentity,
-  {
-    processes,
-    limitMs,
-    signal,
-  }: { readonly processes: ProcessTable; readonly limitMs: number; readonly signal: AbortSignal },
-): Promise<boolean> {
-  const until = performance.now() + limitMs
+export async function waitForEnd(process: ProcessIdentity, options: WaitForEndOptions): Promise<boolean> {
+  const { processes, limitMs, signal, until = () => false } = options
+  const limit = performance.now() + limitMs
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
     if (!processes.isAlive(process)) return true
     if (signal.aborted) throw abortFault(signal, `wait for the end of process ${process.pid}`)
-    if (performance.now() >= until) return false
+    if (performance.now() >= limit || until()) return false
     await sleep(pauseMs)
   }
 }

@@ -77,7 +77,7 @@ export async function findUnrecordedDomain(
   if (process === null) return null
   if (!processes.isStopped(process) && !(await confirms(domain.uuid, { monitorPath, greetingTimeoutMs, signal })))
     return null
-  return { ...domain, process, monitorPath }
+  return { uuid: domain.uuid, name: domain.name, process, monitorPath }
 }
 
 async function readState(
