@@ -4,12 +4,13 @@ import type { EmulatorFacts } from '../conf/emulator-facts.ts'
 import type { EmulatorIdentity, EmulatorProbe, Staleness } from '../driver/emulator-probe.ts'
 import { type FactOf, newFact } from '../events/catalogue.ts'
 import { emulatorStream } from '../events/stream-names.ts'
+import type { Turn } from '../eventstore/turn.ts'
 import { Fault } from '../util/fault.ts'
 import { sha256 } from '../util/sha256.ts'
 import { uuidV7 } from '../util/uuid-v7.ts'
 import { documentOf, documentSchema } from './caps-document.ts'
 import type { Host } from './host.ts'
-import { type Context, record } from './record.ts'
+import { type Context, record, validCapsFold } from './record.ts'
 
 /** One capability version of one emulator: immutable, with what was seen of the binary when it was taken. */
 export interface CapsVersion {
@@ -26,6 +27,7 @@ type CapsHost = Pick<Host, 'log' | 'hostId' | 'clock' | 'notes' | 'reads' | 'tex
  */
 export class CapsCache {
   readonly #host: CapsHost
+  /** The parsed document of the latest version of each emulator. */
   readonly #versions = new Map<string, EmulatorFacts>()
   readonly #probing = new Map<string, Promise<void>>()
 
@@ -52,10 +54,9 @@ export class CapsCache {
     throw new Fault('operation_failed', `Cannot use emulator "${binary}": its file changes faster than it can be asked`)
   }
 
-  /** Whether a task may still act on the version that it took. */
-  isCurrent(binary: string, capsId: string): boolean {
-    const row = this.#host.reads.emulator(binary)
-    return row?.state === 'valid' && row.caps_id === capsId
+  /** Whether a task may still act on the version that it took: asked inside its turn, where nothing can come between. */
+  isCurrent(turn: Turn, binary: string, capsId: string): boolean {
+    return turn.state(validCapsFold, emulatorStream(sha256(binary))) === capsId
   }
 
   /** Records that a version is no longer valid, found by somebody who looked closer than the check at its start. */
@@ -73,26 +74,20 @@ export class CapsCache {
   ): Promise<void> {
     const { reason, was, is } = found.stale
     this.#host.notes.info({ emulator: row.binary_path, reason, was, is }, 'Capability version invalidated')
+    const { caps_id: capsId, binary_path: binary } = row
+    const invalidated = newFact('EmulatorInvalidated', {
+      capsId,
+      binary,
+      reason,
+      was,
+      is,
+      detectedBy: found.detectedBy,
+    })
     await record(this.#host, found.context, {
       kind: 'fact',
-      decide: () =>
-        this.#host.reads.emulator(row.binary_path)?.state !== 'valid'
-          ? []
-          : [
-              {
-                stream: emulatorStream(sha256(row.binary_path)),
-                facts: [
-                  newFact('EmulatorInvalidated', {
-                    capsId: row.caps_id,
-                    binary: row.binary_path,
-                    reason,
-                    was,
-                    is,
-                    detectedBy: found.detectedBy,
-                  }),
-                ],
-              },
-            ],
+      // Many tasks find the same staleness in the same moment; it happened once.
+      decide: (turn) =>
+        this.isCurrent(turn, binary, capsId) ? [{ stream: emulatorStream(sha256(binary)), facts: [invalidated] }] : [],
     })
   }
 
@@ -177,7 +172,8 @@ export class CapsCache {
   }
 
   async #version(row: EmulatorRow): Promise<CapsVersion> {
-    const facts = this.#versions.get(row.caps_id) ?? (await this.#loadFacts(row))
+    const known = this.#versions.get(row.binary_path)
+    const facts = known?.capsId === row.caps_id ? known : await this.#loadFacts(row)
     const file = await this.#host.images.stat(row.binary_path)
     const seen = {
       binary: row.binary_path,
@@ -199,7 +195,7 @@ export class CapsCache {
       machines: document.machines.map((machine) => ({ ...machine, alias: machine.alias ?? undefined })),
       flags: new Set(document.flags),
     }
-    this.#versions.set(row.caps_id, facts)
+    this.#versions.set(row.binary_path, facts)
     return facts
   }
 

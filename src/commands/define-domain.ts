@@ -79,7 +79,7 @@ async function recordDefinition(
   await record(host, task.context, {
     kind: 'intent',
     decide: (turn) => {
-      if (!host.caps.isCurrent(binary, capsId))
+      if (!host.caps.isCurrent(turn, binary, capsId))
         throw new CapsInvalidatedError(`Capability version ${capsId} was invalidated`)
       const domain = domainIn(turn, judged.uuid)
       checkDefine(domain, { uuid: judged.uuid, name, nameHolder: nameHolder(turn, { name, uuid: judged.uuid }) })

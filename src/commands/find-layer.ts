@@ -7,7 +7,7 @@ export function chainOfDisk(
   disk: string,
 ): { readonly target: string; readonly layers: readonly Layer[] } {
   const own = byDisk[disk]
-  if (own !== undefined) return { target: disk, layers: own }
+  if (Object.hasOwn(byDisk, disk) && own !== undefined) return { target: disk, layers: own }
   const byPath = Object.entries(byDisk).find(([, layers]) => layers[0]?.path === disk)
   if (byPath !== undefined) return { target: byPath[0], layers: byPath[1] }
   throw new Fault('invalid_arg', `disk '${disk}' not found in domain`)

@@ -7,6 +7,7 @@ import { daemonContext } from './daemon-caller.ts'
 import { endRun } from './end-run.ts'
 import type { Host } from './host.ts'
 import { type Context, readDomain, record } from './record.ts'
+import { holderOf } from './run-command.ts'
 import { reconcileChains, reconcileJobs } from './reconcile-jobs.ts'
 import { settleSnapshot } from './settle-snapshot.ts'
 
@@ -32,9 +33,12 @@ export async function reconcileAll(host: Host): Promise<void> {
 }
 
 async function reconcileOne(host: Host, uuid: string): Promise<void> {
+  const context = daemonContext('RECONCILE')
   try {
-    await reconcileDomain(host, uuid)
+    // While commands are served, one of them may be between its intent and its outcome: that is not for others to settle.
+    using _job = await host.jobs.acquire(uuid, holderOf(context.caller))
     host.unsettled.delete(uuid)
+    await reconcileDomain(host, context, uuid)
   } catch (error) {
     host.unsettled.add(uuid)
     host.notes.error(
@@ -44,8 +48,7 @@ async function reconcileOne(host: Host, uuid: string): Promise<void> {
   }
 }
 
-async function reconcileDomain(host: Host, uuid: string): Promise<void> {
-  const context = daemonContext('RECONCILE')
+async function reconcileDomain(host: Host, context: Context, uuid: string): Promise<void> {
   const domain = await readDomain(host, uuid)
   const row = host.reads.byUuid(uuid)?.run ?? null
   switch (domain.run.phase) {
@@ -65,7 +68,10 @@ async function giveUpStart(
   start: { readonly uuid: string; readonly name: string },
 ): Promise<void> {
   const process = await host.driver.findUnrecorded(start, deadline(host))
-  if (process !== null) await host.driver.destroy(start.uuid, deadline(host))
+  if (process !== null) {
+    await host.driver.reattach(process, deadline(host))
+    await host.driver.destroy(start.uuid, deadline(host))
+  }
   await endRun(host, context, {
     uuid: start.uuid,
     how: { kind: 'neverStarted', detail: 'The daemon ended before the start was complete' },

@@ -14,6 +14,7 @@ import type { StreamFold } from '../eventstore/stream-fold.ts'
 import type { Turn } from '../eventstore/turn.ts'
 import { domainStream } from '../events/stream-names.ts'
 import { evolveHolders, type Holders } from '../model/claims.ts'
+import { evolveValidCaps, type ValidCaps } from '../model/emulator-caps.ts'
 import { type Domain, evolveDomain, noDomain } from '../model/domain.ts'
 import { Fault } from '../util/fault.ts'
 import { uuidV7 } from '../util/uuid-v7.ts'
@@ -48,6 +49,13 @@ export const holdersFold: StreamFold<Holders> = {
   name: 'holders',
   initial: {},
   evolve: (holders, event) => evolveHolders(holders, decodeFact(event.type, event)),
+}
+
+/** How the valid capability version of an emulator comes from its stream. */
+export const validCapsFold: StreamFold<ValidCaps> = {
+  name: 'valid-caps',
+  initial: null,
+  evolve: (valid, event) => evolveValidCaps(valid, decodeFact(event.type, event)),
 }
 
 /** The domain as the log has it inside a turn. */
@@ -110,7 +118,8 @@ export async function record(
   }
 }
 
-function newEvent(fact: AnyFact, beside: { readonly eventId: string; readonly meta: string }): NewEvent {
+/** A fact as the log takes it. */
+export function newEvent(fact: AnyFact, beside: { readonly eventId: string; readonly meta: string }): NewEvent {
   return {
     eventId: beside.eventId,
     type: fact.type,
@@ -120,7 +129,8 @@ function newEvent(fact: AnyFact, beside: { readonly eventId: string; readonly me
   }
 }
 
-function metadataOf(host: Pick<Host, 'hostId' | 'clock'>, context: Context): Metadata {
+/** What is recorded beside the facts of a context, stamped now. */
+export function metadataOf(host: Pick<Host, 'hostId' | 'clock'>, context: Context): Metadata {
   return {
     hostId: host.hostId,
     occurredAtUs: host.clock.nowUs(),

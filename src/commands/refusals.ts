@@ -29,18 +29,20 @@ export class Refusals {
     const uid = context.caller.actor.uid
     const bucket = this.#buckets.get(uid) ?? { second, recorded: 0, suppressed: 0, last: null }
     this.#buckets.set(uid, bucket)
-    if (bucket.second !== second) {
-      await this.#flush(bucket)
+    // Counted before anything is waited for: a thousand refusals of one moment all come this way at once.
+    const before = bucket.second === second ? null : this.#flush(bucket)
+    if (before !== null) {
       bucket.second = second
       bucket.recorded = 0
     }
-    if (bucket.recorded < maxPerSecond) {
-      bucket.recorded++
-      await this.#record(context, { fault, subject, count: 1 })
-      return
+    const isOneOfFew = bucket.recorded < maxPerSecond
+    if (isOneOfFew) bucket.recorded++
+    else {
+      bucket.suppressed++
+      bucket.last = { context, fault, subject }
     }
-    bucket.suppressed++
-    bucket.last = { context, fault, subject }
+    await before
+    if (isOneOfFew) await this.#record(context, { fault, subject, count: 1 })
   }
 
   /** Records what was only counted so far. */

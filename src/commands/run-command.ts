@@ -1,4 +1,4 @@
-import { isFault } from '../util/fault.ts'
+import { Fault, isFault } from '../util/fault.ts'
 import { uuidV7 } from '../util/uuid-v7.ts'
 import type { Caller } from './caller.ts'
 import type { CapsVersion } from './caps-cache.ts'
@@ -65,7 +65,14 @@ async function restarting<Result>(task: Task, body: (task: Task) => Promise<Resu
     try {
       return await body(task)
     } catch (error) {
-      if (!(error instanceof CapsInvalidatedError) || task.intended || attempt === maxRestarts) throw error
+      if (!(error instanceof CapsInvalidatedError) || task.intended) throw error
+      if (attempt === maxRestarts) {
+        throw new Fault(
+          'operation_failed',
+          `${error.message} in each of ${maxRestarts + 1} attempts; nothing was changed`,
+          { cause: error },
+        )
+      }
     }
   }
 }

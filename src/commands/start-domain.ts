@@ -137,7 +137,7 @@ async function recordIntent(host: Host, task: Task, plan: Plan): Promise<void> {
   await record(host, task.context, {
     kind: 'intent',
     decide: (turn) => {
-      if (!host.caps.isCurrent(caps.facts.binary, caps.facts.capsId))
+      if (!host.caps.isCurrent(turn, caps.facts.binary, caps.facts.capsId))
         throw new CapsInvalidatedError(`Capability version ${caps.facts.capsId} was invalidated`)
       const domain = domainIn(turn, uuid)
       requireOff(domain)

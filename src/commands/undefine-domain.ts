@@ -1,6 +1,7 @@
 import { domainStream } from '../events/stream-names.ts'
 import { newFact } from '../events/catalogue.ts'
 import { decideUndefine } from '../model/domain.ts'
+import { Fault } from '../util/fault.ts'
 import type { Caller } from './caller.ts'
 import { releaseName, requireKnown } from './define-domain.ts'
 import type { Host } from './host.ts'
@@ -42,6 +43,8 @@ export async function setAutostart(
       kind: 'intent',
       decide: (turn) => {
         const domain = domainIn(turn, uuid)
+        if (domain.definition === null)
+          throw new Fault('operation_invalid', 'cannot set autostart for transient domain')
         const facts = domain.autostart === autostart ? [] : [newFact('DomainAutostartChanged', { autostart })]
         return [{ stream: domainStream(uuid), facts }]
       },
