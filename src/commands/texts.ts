@@ -2,6 +2,9 @@ import { parseDomain } from '../conf/parse-domain.ts'
 import type { DomainDef } from '../conf/domain-def.ts'
 import type { BlobReader } from '../eventstore/event-store-options.ts'
 
+/** Texts that are read from the log at the same time. */
+const parallelLoads = 8
+
 /** Bounds of the memory that texts may take. */
 export interface TextLimits {
   readonly maxBytes: number
@@ -61,6 +64,15 @@ export class Texts {
       if (this.#parsed.size <= this.#limits.maxParsed) return
       this.#parsed.delete(oldest)
     }
+  }
+
+  /** Brings texts into memory, a bounded number at a time. */
+  async load(hashes: readonly string[]): Promise<void> {
+    const waiting = hashes.filter((hash) => !this.#texts.has(hash))
+    const workers = Array.from({ length: parallelLoads }, async () => {
+      for (let hash = waiting.pop(); hash !== undefined; hash = waiting.pop()) await this.#load(hash)
+    })
+    await Promise.all(workers)
   }
 
   async #load(sha256: string): Promise<string> {

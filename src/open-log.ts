@@ -1,0 +1,167 @@
+import { randomUUID } from 'node:crypto'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { backingChains, diskLayersTable } from '../projections/backing-chains.ts'
+import { blockJobs, blockJobsTable } from '../projections/block-jobs.ts'
+import { claims, claimsTable } from '../projections/claims.ts'
+import { domainDefinitions, domainDefinitionsTable } from '../projections/domain-definitions.ts'
+import { domainStates, domainStatesTable } from '../projections/domain-states.ts'
+import { emulators, emulatorsTable } from '../projections/emulators.ts'
+import { openIntents, openIntentsTable } from '../projections/open-intents.ts'
+import { snapshotDisksTable, snapshots, snapshotsTable } from '../projections/snapshots.ts'
+import { daemonContext } from './commands/daemon-caller.ts'
+import type { LiveRows } from './commands/live-reads.ts'
+import { metadataOf, newEvent } from './commands/record.ts'
+import type { Texts } from './commands/texts.ts'
+import type { Hypervisor } from './compose-driver.ts'
+import type { Config } from './config.ts'
+import { daemonVersion } from './daemon-file.ts'
+import { newFact } from './events/catalogue.ts'
+import { encodeMetadata } from './events/metadata.ts'
+import { nodeStream } from './events/stream-names.ts'
+import type { LogAlarm } from './eventstore/commit-participant.ts'
+import type { EventStore } from './eventstore/event-store.ts'
+import { openEventStore } from './eventstore/open-event-store.ts'
+import type { Database } from './open-database.ts'
+import { ReadModels } from './readmodel/read-models.ts'
+import { systemClock } from './util/clock.ts'
+import { uuidV7 } from './util/uuid-v7.ts'
+
+/** Every projection of the daemon. */
+export const projections = [
+  backingChains,
+  blockJobs,
+  claims,
+  domainDefinitions,
+  domainStates,
+  emulators,
+  openIntents,
+  snapshots,
+]
+
+/** The open log with everything that is read from it. Disposing it closes the store. */
+export interface OpenLog extends AsyncDisposable {
+  readonly store: EventStore
+  readonly rows: LiveRows
+  readonly hostId: string
+  /** Resolves when another writer has the log: this process must stop acting. */
+  readonly fenced: Promise<Error>
+  /** Calls back each time the log can be written again after it was away. */
+  onAvailable(listener: () => void): void
+  /** Brings the texts of all current definitions into memory. */
+  loadTexts(texts: Texts): Promise<void>
+}
+
+/** Becomes the writer of the log: lock, fence commit (`DaemonStarted`), read models. */
+export async function openLog(parts: {
+  readonly config: Config
+  readonly database: Database
+  readonly hypervisor: Hypervisor
+  readonly logger: Logger
+}): Promise<OpenLog> {
+  const { config, database, hypervisor, logger } = parts
+  const hostId = hostIdOf(config, hypervisor)
+  const alarms = new Alarms(logger)
+  const models = new ReadModels({
+    projections,
+    onAlarm: (alarm) => alarms.take(alarm),
+    onProgress: (progress) => logger.info({ progress }, 'Rebuilding read models'),
+  })
+  const store = await openEventStore({
+    address: database.address,
+    hostId,
+    holder: { pid: process.pid, startedAtUs: systemClock.nowUs(), host: hypervisor.machine.hostname() },
+    fence: () => [{ stream: nodeStream(hostId), expectedRevision: 'any', events: [startEvent(hostId, hypervisor)] }],
+    participants: [models],
+    onAlarm: (alarm) => alarms.take(alarm),
+  })
+  const { view } = models
+  return {
+    store,
+    hostId,
+    fenced: alarms.fenced,
+    onAvailable: (listener) => alarms.onAvailable(listener),
+    rows: {
+      definitions: view.rows(domainDefinitionsTable),
+      states: view.rows(domainStatesTable),
+      layers: view.rows(diskLayersTable),
+      jobs: view.rows(blockJobsTable),
+      snapshots: view.rows(snapshotsTable),
+      snapshotDisks: view.rows(snapshotDisksTable),
+      emulators: view.rows(emulatorsTable),
+      claims: view.rows(claimsTable),
+      intents: view.rows(openIntentsTable),
+    },
+    async loadTexts(texts) {
+      const definitions = [...view.rows(domainDefinitionsTable).all()].map((row) => row.definition_sha256)
+      const live = [...view.rows(domainStatesTable).all()].flatMap((row) =>
+        row.live_definition_sha256 === '' ? [] : [row.live_definition_sha256],
+      )
+      await texts.load([...new Set([...definitions, ...live])])
+    },
+    async [Symbol.asyncDispose]() {
+      await store.close()
+    },
+  }
+}
+
+function startEvent(hostId: string, { driver, machine, processes }: Hypervisor) {
+  const self = processes.find(process.pid)
+  const started = newFact('DaemonStarted', {
+    pid: process.pid,
+    startTicks: self?.startTicks ?? 0n,
+    bootId: processes.bootId(),
+    hostname: machine.hostname(),
+    daemonVersion: daemonVersion(),
+    driver: driver.kind,
+  })
+  const meta = encodeMetadata(metadataOf({ hostId, clock: systemClock }, daemonContext('START')))
+  return newEvent(started, { eventId: uuidV7(), meta })
+}
+
+/** The host's UUID: what its firmware says, else a random one; kept beside the log, since a log belongs to one host for ever. */
+function hostIdOf(config: Config, { machine }: Hypervisor): string {
+  const file = join(config.stateDir, 'host-id')
+  if (existsSync(file)) return readFileSync(file, 'utf8').trim()
+  const id = machine.uuid() ?? randomUUID()
+  writeFileSync(file, `${id}\n`, { mode: 0o644 })
+  return id
+}
+
+/** What the store and the read models report, sorted into words for people and turns of events for the daemon. */
+class Alarms {
+  readonly fenced: Promise<Error>
+  readonly #logger: Logger
+  readonly #listeners: (() => void)[] = []
+  readonly #fence: (error: Error) => void
+
+  constructor(logger: Logger) {
+    const { promise, resolve } = Promise.withResolvers<Error>()
+    this.fenced = promise
+    this.#fence = resolve
+    this.#logger = logger
+  }
+
+  onAvailable(listener: () => void): void {
+    this.#listeners.push(listener)
+  }
+
+  take(alarm: LogAlarm): void {
+    const details = alarm.error === undefined ? {} : { err: alarm.error }
+    switch (alarm.kind) {
+      case 'available':
+        this.#logger.info(details, alarm.text)
+        for (const listener of this.#listeners) listener()
+        return
+      case 'fenced':
+        this.#fence(alarm.error ?? new Error(alarm.text))
+        return
+      case 'unavailable':
+      case 'quarantined':
+      case 'listener-failed':
+      case 'partition-failed':
+        this.#logger.error(details, alarm.text)
+    }
+  }
+}
