@@ -1,11 +1,11 @@
 import type { HypervisorJob, HypervisorJobStatus } from '../driver/driver.ts'
 import { type AnyFact, newFact } from '../events/catalogue.ts'
 import { domainStream } from '../events/stream-names.ts'
-import { type BlockJob, decideBlockJob } from '../model/block-job.ts'
+import { type BlockJob, decideBlockJob, isDecided } from '../model/block-job.ts'
 import { chainAfter, invalidAfterCancel } from '../model/chain-effects.ts'
 import type { Layer } from '../model/chain.ts'
 import type { Domain } from '../model/domain.ts'
-import { followChain } from './follow-chain.ts'
+import { recordFollowed } from './follow-chain.ts'
 import type { Host } from './host.ts'
 import { type Context, domainIn, readDomain, record } from './record.ts'
 
@@ -28,7 +28,7 @@ export async function advanceJob(host: Host, step: JobStep, status: HypervisorJo
     if (status === 'concluded') await host.driver.dismissJob(step.uuid, step.jobId, deadline(host))
     return
   }
-  if (job.cancelRequested && status !== 'concluded' && status !== 'aborting' && status !== 'null') {
+  if (job.cancelRequested && !isDecided(job) && status !== 'concluded' && status !== 'aborting' && status !== 'null') {
     await host.driver.cancelJob(step.uuid, step.jobId, deadline(host))
     return
   }
@@ -107,6 +107,13 @@ async function atPending(
     return
   }
   await host.reach('job.recorded')
+  const now = (await readDomain(host, step.uuid)).jobs[step.jobId]
+  if (now === undefined) return
+  // Cancelled while the record waited for its turn: nothing says that the job takes effect, so it must not.
+  if (!isDecided(now)) {
+    await host.driver.cancelJob(step.uuid, step.jobId, deadline(host))
+    return
+  }
   await host.driver.finalizeJob(step.uuid, step.jobId, deadline(host))
   await host.reach('job.finalized')
 }
@@ -128,17 +135,13 @@ export async function recordJobOutcome(
   step: JobStep,
   concluded: Pick<HypervisorJob, 'error'>,
 ): Promise<void> {
-  const domain = await readDomain(host, step.uuid)
-  const job = domain.jobs[step.jobId]
-  if (job === undefined) return
-  const outcome = await outcomeOf(host, { job, domain, error: concluded.error })
-  const followed = await followChain(host, { uuid: step.uuid, domain, facts: [outcome] })
-  await record(host, step.context, {
-    kind: 'fact',
-    decide: (turn) => {
-      if (domainIn(turn, step.uuid).jobs[step.jobId] === undefined) return []
-      return [{ stream: domainStream(step.uuid), facts: [outcome, ...followed.facts], texts: followed.texts }]
+  await recordFollowed(host, step.context, {
+    uuid: step.uuid,
+    facts: async (domain) => {
+      const job = domain.jobs[step.jobId]
+      return job === undefined ? [] : [await outcomeOf(host, { job, domain, error: concluded.error })]
     },
+    still: (domain) => domain.jobs[step.jobId] !== undefined,
   })
 }
 
@@ -150,7 +153,8 @@ async function outcomeOf(
   const { jobId, disk } = job
   const layers = domain.chains.byDisk[disk] ?? []
   const indexes = layers.map((layer) => layer.index)
-  if (job.phase === 'pivoting' && error === null) {
+  if (error === null && job.phase === 'finalizing') return await completed(host, { job, layers })
+  if (error === null && job.phase === 'pivoting') {
     return newFact('BlockJobPivoted', {
       jobId,
       disk,
@@ -159,19 +163,23 @@ async function outcomeOf(
       settledBy: 'hypervisor',
     })
   }
-  if (job.cancelRequested) {
-    return newFact('BlockJobCancelled', {
-      jobId,
-      invalid: invalidAfterCancel(indexes, job).map((index) => pathOf(layers, index)),
-    })
-  }
-  if (error !== null) return newFact('BlockJobFailed', { jobId, error })
-  if (job.kind === 'active_commit')
-    return newFact('BlockJobCancelled', {
-      jobId,
-      invalid: invalidAfterCancel(indexes, job).map((index) => pathOf(layers, index)),
-    })
-  const chain = chainAfter(indexes, job)
+  if (error !== null && !job.cancelRequested) return newFact('BlockJobFailed', { jobId, error })
+  // Without a record of its effect the hypervisor was told to give it up: at the end of an active commit that is no error.
+  const invalid = invalidAfterCancel(indexes, job).map((index) => pathOf(layers, index))
+  return newFact('BlockJobCancelled', { jobId, invalid })
+}
+
+/** A pull or an inactive commit that went well: the layers that are left, with their files as they are now. */
+async function completed(
+  host: Host,
+  ended: { readonly job: BlockJob; readonly layers: readonly Layer[] },
+): Promise<AnyFact> {
+  const { job, layers } = ended
+  const { jobId, disk } = job
+  const chain = chainAfter(
+    layers.map((layer) => layer.index),
+    job,
+  )
   const kept = layers.filter((layer) => chain.includes(layer.index))
   const files = await Promise.all(
     kept.map(async (layer) => ({ index: layer.index, file: await host.images.stat(layer.path) })),

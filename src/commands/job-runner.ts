@@ -1,3 +1,4 @@
+import { commandOfJob } from '../model/job-id.ts'
 import { isFault } from '../util/fault.ts'
 import { advanceJob, type JobStep } from './advance-job.ts'
 import type { Host } from './host.ts'
@@ -27,7 +28,7 @@ export class JobRunner {
     await this.carryOn({
       uuid,
       jobId,
-      context: daemonContext('BLOCK_JOB', { correlationId: jobId, causationId: jobId }),
+      context: daemonContext('BLOCK_JOB', { correlationId: commandOfJob(jobId), causationId: commandOfJob(jobId) }),
     })
   }
 

@@ -4,6 +4,7 @@ import { domainStream } from '../events/stream-names.ts'
 import type { BlockJob } from '../model/block-job.ts'
 import { chainAfter } from '../model/chain-effects.ts'
 import type { Domain } from '../model/domain.ts'
+import { commandOfJob } from '../model/job-id.ts'
 import { followChain } from './follow-chain.ts'
 import type { Host } from './host.ts'
 import { type Context, domainIn, readDomain, record } from './record.ts'
@@ -17,7 +18,7 @@ export async function reconcileJobs(
   const { uuid, domain, jobs } = what
   const known = new Set(jobs.map((job) => job.jobId))
   for (const job of Object.values(domain.jobs)) {
-    const step = { uuid, jobId: job.jobId, context: { ...context, correlationId: job.jobId } }
+    const step = { uuid, jobId: job.jobId, context: { ...context, correlationId: commandOfJob(job.jobId) } }
     if (known.has(job.jobId)) await host.carryOn(step)
     else await decideAbsent(host, step.context, { uuid, job })
   }

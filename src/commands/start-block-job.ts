@@ -4,6 +4,7 @@ import { newFact } from '../events/catalogue.ts'
 import { domainStream } from '../events/stream-names.ts'
 import { decideBlockJob } from '../model/block-job.ts'
 import type { Layer } from '../model/chain.ts'
+import { jobIdOf } from '../model/job-id.ts'
 import { requireRunning } from '../model/domain.ts'
 import { Fault } from '../util/fault.ts'
 import type { Caller } from './caller.ts'
@@ -124,7 +125,7 @@ async function startJob(
       bytesPerSecond: request.bytesPerSecond,
       owners,
     }
-    const jobId = task.context.commandId
+    const jobId = jobIdOf(task.context.commandId)
     await recordIntent(host, task, { plan, jobId })
     await host.reach('job.requested')
     await act(host, task, { plan, jobId })
