@@ -55,7 +55,7 @@ export function decideBlockJob(command: BlockJobCommand, jobs: BlockJobs): reado
     }
     case 'cancel': {
       const job = activeJob(jobs, command.disk)
-      if (job.phase === 'pivoting' || job.phase === 'finalizing')
+      if (isDecided(job))
         throw new Fault(
           'operation_invalid',
           `Cannot cancel the block job of disk "${command.disk}": it is ${job.phase}`,
@@ -70,7 +70,7 @@ export function decideBlockJob(command: BlockJobCommand, jobs: BlockJobs): reado
     }
     case 'finalize': {
       const job = jobs[command.jobId]
-      if (job === undefined || job.phase === 'pivoting' || job.phase === 'finalizing') return []
+      if (job === undefined || job.cancelRequested || isDecided(job)) return []
       if (job.kind !== 'active_commit') return [newFact('BlockJobFinalizing', { jobId: job.jobId })]
       return [newFact('BlockJobPivoting', { jobId: job.jobId, from: command.from, to: command.to })]
     }
@@ -120,6 +120,11 @@ export function evolveBlockJobs(jobs: BlockJobs, event: AnyFact): BlockJobs {
     default:
       return jobs
   }
+}
+
+/** Whether the log says that the job takes effect: from then on it cannot be given up. */
+export function isDecided(job: BlockJob): boolean {
+  return job.phase === 'pivoting' || job.phase === 'finalizing'
 }
 
 function activeJob(jobs: BlockJobs, disk: string): BlockJob {
