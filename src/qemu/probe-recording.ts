@@ -5,6 +5,9 @@ import { parseQmpMessage } from './qmp-message.ts'
 /** Asks one question of an emulator. Throws QmpError where the emulator refuses it. */
 export type AskEmulator = (command: string, args?: object) => Promise<unknown>
 
+// The message's own id stands first or last; inside, other things may have one too.
+const ownId = /(?<=^\{)"id":\s*"chronovisor-\d+"|"id":\s*"chronovisor-\d+"(?=\}$)/
+
 /**
  * Writes a conversation down as it happens: JSON objects, indented by two, separated by one empty line, command and answer in turn, ids
  * counted from 1. Numbers stay as QEMU wrote them, those beyond 2^53 included.
@@ -21,7 +24,7 @@ export class ProbeRecording {
   get text(): string {
     const numbered = this.#messages.map((json, index) => {
       const id = Math.floor(index / 2) + 1
-      return indentJson(json.trim().replace(/"chronovisor-\d+"(?=[^"]*$)/, `"libvirt-${id}"`))
+      return indentJson(json.trim().replace(ownId, `"id": "libvirt-${id}"`))
     })
     return `${numbered.join('\n\n')}\n`
   }
