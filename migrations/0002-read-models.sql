@@ -16,16 +16,19 @@ comment on column temporal_row.valid_to is 'When the ending event was recorded; 
 create table projection (
   name     text   primary key,
   version  int    not null,
-  state    text   not null check (state in ('building', 'live', 'stopped')),
+  state    text   not null check (state in ('building', 'behind', 'live')),
   position bigint,
+  epoch    int,
   tables   text[] not null,
-  constraint projection_live_follows_head check ((state = 'live') = (position is null))
+  constraint projection_live_follows_head check ((state = 'live') = (position is null)),
+  constraint projection_live_has_epoch check (state <> 'live' or epoch is not null)
 );
 comment on table projection is 'The read models and how far they are';
 comment on column projection.name is 'Name of the projection';
 comment on column projection.version is 'Version of its handlers and SQL';
-comment on column projection.state is 'building (from position 0), live (changed in the transaction of every commit), stopped (the daemon does not know it)';
+comment on column projection.state is 'building (from position 0), behind (not followed since position), live (changed in the transaction of every commit)';
 comment on column projection.position is 'Last event taken in; null while live: then it is the end of the log, by construction';
+comment on column projection.epoch is 'Of the writer whose commits it was live in last';
 comment on column projection.tables is 'Its tables';
 
 create table dead_letter (

@@ -33,6 +33,8 @@ export interface ParticipantContext {
   readonly pool: pg.Pool
   readonly head: LogHead
   readonly reader: LogReader
+  /** The position as of a time, for an answer that never changes; see `EventStore.positionAt`. Usable once the store is open. */
+  readonly positionAt: (timeUs: bigint) => Promise<bigint>
   readonly signal: AbortSignal
 }
 
@@ -43,6 +45,8 @@ export interface ParticipantContext {
  */
 export interface CommitParticipant {
   readonly name: string
+  /** What goes into the fence commit, which follows `before`: the participant itself is opened only after it. */
+  fence(before: LogHead): readonly CommitStatement[]
   open(context: ParticipantContext): Promise<void>
   /** Takes one request into the overlay, or throws and leaves the overlay as it was. Returns what takes it out again. */
   stage(request: StagedRequest): () => void

@@ -2,7 +2,7 @@ import pg from 'pg'
 import { FencedError, InvalidAppendError, LogUnavailableError } from './append-errors.ts'
 import { checkAppend } from './append-request.ts'
 import { Batch } from './batch.ts'
-import type { LogAlarm } from './commit-participant.ts'
+import type { CommitParticipant, LogAlarm } from './commit-participant.ts'
 import { planCommit } from './commit-plan.ts'
 import { CommitSender } from './commit-sender.ts'
 import { CommitStatementComposer } from './commit-statement.ts'
@@ -56,10 +56,12 @@ class Opening {
   readonly #reads: LogReads
   readonly #names: LogNames
   readonly #memos: StateMemos
+  readonly #participants: readonly CommitParticipant[]
   #writer: CommitWriter | null = null
 
   constructor(options: EventStoreOptions) {
     this.#options = options
+    this.#participants = options.participants ?? []
     this.#limits = { ...defaultLimits, ...options.limits }
     this.#nowUs = options.nowUs ?? (() => BigInt(Date.now()) * 1000n)
     this.#alarm = options.onAlarm ?? (() => undefined)
@@ -84,10 +86,13 @@ class Opening {
     const from = { nextPosition: before.position + 1n, size: partitionEvents, alarm: this.#alarm }
     const partitions = new Partitions(this.#pool, from)
     const { head, edge } = await this.#fence(partitions)
-    const participants = options.participants ?? []
-    const context = { pool: this.#pool, head, reader: this.#reads, signal: this.#signal }
-    for (const participant of participants) await participant.open(context)
-    return this.#assemble({ head, edge }, partitions)
+    const { writer, store } = this.#assemble({ head, edge }, partitions)
+    const positionAt = (timeUs: bigint) => store.positionAt(timeUs)
+    const context = { pool: this.#pool, head, reader: this.#reads, positionAt, signal: this.#signal }
+    for (const participant of this.#participants) await participant.open(context)
+    this.#writer = writer
+    if (!this.#session.isConnected) writer.connectionLost(new Error('PostgreSQL closed the connection'))
+    return store
   }
 
   /** Gives everything back after a failure. */
@@ -115,7 +120,8 @@ class Opening {
       const plan = planCommit(batch, { before, edge })
       await partitions.ensure(plan.head.position)
       try {
-        const statement = new CommitStatementComposer().compose(plan.statements)
+        const own = this.#participants.flatMap((participant) => participant.fence(before))
+        const statement = new CommitStatementComposer().compose([...plan.statements, ...own])
         await this.#session.query(
           { text: statement.text, values: statement.values },
           { timeoutMs: this.#limits.commitTimeoutMs },
@@ -129,7 +135,10 @@ class Opening {
     }
   }
 
-  #assemble({ head, edge }: Fenced, partitions: Partitions): EventStore {
+  #assemble(
+    { head, edge }: Fenced,
+    partitions: Partitions,
+  ): { readonly writer: CommitWriter; readonly store: EventStore } {
     const { limits, alarm, nowUs, stop } = {
       limits: this.#limits,
       alarm: this.#alarm,
@@ -138,19 +147,28 @@ class Opening {
     }
     const listeners = new CommitListeners(alarm)
     const session = this.#session
-    const participants = this.#options.participants ?? []
+    const participants = this.#participants
     const memos = this.#memos
     const writer = new CommitWriter({
-      sender: new CommitSender({ session, limits, nowUs, alarm, signal: this.#signal }),
+      sender: new CommitSender({ session, limits, nowUs, alarm, signal: stop.signal }),
       stager: new Stager({ participants, memos, reads: this.#reads, limits, nowUs, alarm }),
       names: this.#names,
       publish: (commit) => listeners.publish(commit),
       epoch: head.epoch,
       ...{ memos, partitions, participants, limits, nowUs, alarm, head, edge },
     })
-    this.#writer = writer
     const settled = () => partitions.settled()
-    return new EventStore({ writer, session, reads: this.#reads, pool: this.#pool, limits, listeners, settled, stop })
+    const store = new EventStore({
+      writer,
+      session,
+      reads: this.#reads,
+      pool: this.#pool,
+      limits,
+      listeners,
+      settled,
+      stop,
+    })
+    return { writer, store }
   }
 }
 

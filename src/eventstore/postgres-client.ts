@@ -5,13 +5,9 @@ const int8 = 20
 const timestamptz = 1184
 
 /** How values come back: int8 as bigint, timestamptz as text (microseconds matter), everything else as `pg` has it. */
-const typeParsers: pg.CustomTypesConfig = {
-  getTypeParser: (oid: number, format?: 'text' | 'binary') => {
-    if (oid === int8) return BigInt
-    if (oid === timestamptz) return String
-    return pg.types.getTypeParser(oid, format)
-  },
-}
+const typeParsers = new pg.TypeOverrides()
+typeParsers.setTypeParser(int8, BigInt)
+typeParsers.setTypeParser(timestamptz, String)
 
 /** The settings of every connection to the log's database; times in UTC, so that a text form is one. */
 export function clientConfig(address: PostgresAddress, name: string): pg.ClientConfig {

@@ -54,6 +54,10 @@ export class WriterSession {
     return this.#connection.client
   }
 
+  get isConnected(): boolean {
+    return this.#connection !== null
+  }
+
   /** Connects and takes the lock, waiting up to `lockWaitMs` for a former writer to be gone. Throws {@link WriterBusyError}. */
   async open({ lockWaitMs, signal }: { readonly lockWaitMs: number; readonly signal: AbortSignal }): Promise<void> {
     await this.#connect()

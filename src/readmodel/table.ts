@@ -1,5 +1,5 @@
 /** What a column of a read model may hold: text, bigint (int8), number (int4), boolean, bytes (bytea), JSON (jsonb) or null. */
-export type RowValue = string | bigint | number | boolean | Uint8Array | JsonValue | null
+export type RowValue = bigint | Uint8Array | JsonValue
 
 /** A value of a jsonb column. */
 export type JsonValue =

@@ -50,7 +50,7 @@ export class ScratchPostgres implements AsyncDisposable {
   static async start(): Promise<ScratchPostgres> {
     const directory = await mkdtemp(join(tmpdir(), 'scratch-pg-'))
     try {
-      const account = userInfo().uid === 0 ? (accountOf('postgres') ?? accountOf('nobody') ?? {}) : {}
+      const account: Account = userInfo().uid === 0 ? (accountOf('postgres') ?? accountOf('nobody') ?? {}) : {}
       await chmod(directory, 0o755)
       const binDir = await findBinaries(directory)
       if (account.uid !== undefined && account.gid !== undefined) await chown(directory, account.uid, account.gid)

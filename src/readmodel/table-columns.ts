@@ -1,0 +1,154 @@
+import type { ClientBase } from 'pg'
+import type { AnyTable } from './table.ts'
+
+/** How the values of a column type travel: what is acceptable, and its form in the JSON that carries rows into the database. */
+interface ColumnType {
+  readonly wanted: string
+  accepts(value: unknown): boolean
+  toJson(value: unknown): unknown
+}
+
+const asIs = (value: unknown) => value
+
+function isCleanText(value: unknown): boolean {
+  return typeof value === 'string' && !value.includes('\0') && value.isWellFormed()
+}
+
+function isCleanJson(value: unknown): boolean {
+  if (Array.isArray(value)) return value.every(isCleanJson)
+  if (typeof value === 'object' && value !== null) {
+    return Object.entries(value).every(
+      ([name, member]) => isCleanText(name) && (member === undefined || isCleanJson(member)),
+    )
+  }
+  if (typeof value === 'number') return Number.isFinite(value)
+  return value === null || typeof value === 'boolean' || isCleanText(value)
+}
+
+const columnTypes: Readonly<Record<string, ColumnType>> = {
+  text: {
+    wanted: 'a string without NUL or half a surrogate pair',
+    accepts: isCleanText,
+    toJson: asIs,
+  },
+  bigint: {
+    wanted: 'a bigint of 64 bits',
+    accepts: (value) => typeof value === 'bigint' && BigInt.asIntN(64, value) === value,
+    toJson: String,
+  },
+  integer: {
+    wanted: 'a whole number of 32 bits',
+    accepts: (value) => typeof value === 'number' && Object.is(value | 0, value),
+    toJson: asIs,
+  },
+  'double precision': {
+    wanted: 'a finite number',
+    accepts: (value) => typeof value === 'number' && Number.isFinite(value),
+    toJson: asIs,
+  },
+  boolean: { wanted: 'true or false', accepts: (value) => typeof value === 'boolean', toJson: asIs },
+  bytea: {
+    wanted: 'bytes',
+    accepts: (value) => value instanceof Uint8Array,
+    toJson: (value) => (value instanceof Uint8Array ? `\\x${Buffer.from(value).toString('hex')}` : null),
+  },
+  jsonb: {
+    wanted: 'JSON without NUL or half a surrogate pair',
+    accepts: isCleanJson,
+    toJson: asIs,
+  },
+}
+
+/** A column of a read model as the database has it. */
+export interface Column {
+  readonly name: string
+  readonly type: string
+  readonly notNull: boolean
+}
+
+const temporalColumns = ['from_position', 'to_position', 'valid_from', 'valid_to']
+const identifier = /^[a-z_][a-z0-9_]{0,55}$/
+
+/** The columns of a table, and the rows that fit them. */
+export class TableColumns {
+  readonly table: AnyTable
+  /** Without the temporal ones. */
+  readonly columns: readonly Column[]
+
+  constructor(table: AnyTable, columns: readonly Column[]) {
+    this.table = table
+    this.columns = columns
+  }
+
+  /** Throws where a row has not exactly the table's columns with values of their types. */
+  check(row: object): void {
+    const values = new Map<string, unknown>(Object.entries(row))
+    for (const { name, type, notNull } of this.columns) {
+      const value = values.get(name)
+      if (value === null && !notNull) continue
+      const rule = columnTypes[type]
+      if (rule === undefined || !rule.accepts(value)) {
+        throw new Error(
+          `Cannot write a row of "${this.table.name}": column "${name}" is ${show(value)}, it must be ${rule?.wanted ?? type}${notNull ? '' : ' or null'}`,
+        )
+      }
+    }
+    if (values.size !== this.columns.length) {
+      const extra = [...values.keys()].find((name) => !this.columns.some((column) => column.name === name))
+      throw new Error(`Cannot write a row of "${this.table.name}": it has no column "${extra}"`)
+    }
+  }
+
+  /** The row as a member of the JSON array that carries it. */
+  toJson(row: object): Record<string, unknown> {
+    const values = new Map<string, unknown>(Object.entries(row))
+    return Object.fromEntries(this.columns.map(({ name, type }) => [name, jsonOf(type, values.get(name))]))
+  }
+}
+
+function jsonOf(type: string, value: unknown): unknown {
+  return value === null ? null : columnTypes[type]?.toJson(value)
+}
+
+/** Reads the columns of a table in a schema. Throws where it does not exist or is not as a temporal table must be. */
+export async function readColumns(
+  client: ClientBase,
+  { schema, table }: { readonly schema: string; readonly table: AnyTable },
+): Promise<TableColumns> {
+  const { rows } = await client.query<Column>(
+    `select a.attname as name, format_type(a.atttypid, null) as type, a.attnotnull as "notNull"
+      from pg_attribute a where a.attrelid = to_regclass(quote_ident($1::text) || '.' || quote_ident($2::text))
+        and a.attnum > 0 and not a.attisdropped order by a.attnum`,
+    [schema, table.name],
+  )
+  const complain = (why: string): never => {
+    throw new Error(`Cannot use table "${table.name}" as a read model: ${why}`)
+  }
+  if (rows.length === 0) complain('it does not exist')
+  if (!identifier.test(table.name)) complain('its name is not a plain lower-case identifier')
+  for (const name of temporalColumns) {
+    if (!rows.some((row) => row.name === name))
+      complain(`it has no column "${name}" (like temporal_row including comments)`)
+  }
+  const columns = rows.filter((row) => !temporalColumns.includes(row.name))
+  for (const { name, type } of columns) {
+    if (!identifier.test(name)) complain(`column "${name}" is not a plain lower-case identifier`)
+    if (columnTypes[type] === undefined)
+      complain(`column "${name}" has the type ${type}, which rows cannot carry exactly`)
+  }
+  for (const name of table.key) {
+    const column = columns.find((each) => each.name === name)
+    if (column === undefined) complain(`it has no key column "${name}"`)
+    if (column?.notNull === false) complain(`key column "${name}" may be null`)
+    if (column !== undefined && !['text', 'bigint', 'integer', 'boolean'].includes(column.type)) {
+      complain(`key column "${name}" has the type ${column.type}`)
+    }
+  }
+  return new TableColumns(table, columns)
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
+  if (typeof value === 'object' && value !== null) return 'an object'
+  return String(value)
+}
