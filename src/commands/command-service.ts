@@ -1,10 +1,12 @@
 import { adoptChain } from './adopt-chain.ts'
 import { changeRun, destroyDomain } from './change-run.ts'
+import { checkDomains } from './check-domains.ts'
 import type { Commands } from './commands.ts'
 import { createSnapshot } from './create-snapshot.ts'
 import { defineDomain } from './define-domain.ts'
 import { deleteSnapshot } from './delete-snapshot.ts'
 import { endBlockJob, setBlockJobSpeed } from './end-block-job.ts'
+import { forgetCapabilities } from './forget-capabilities.ts'
 import type { Host } from './host.ts'
 import { commitBlocks, pullBlocks } from './start-block-job.ts'
 import { startDomain } from './start-domain.ts'
@@ -29,5 +31,7 @@ export function commandService(host: Host): Commands {
     endBlockJob: async (caller, request) => await endBlockJob(host, caller, request),
     setBlockJobSpeed: async (caller, request) => await setBlockJobSpeed(host, caller, request),
     adoptChain: async (caller, request) => await adoptChain(host, caller, request),
+    forgetCapabilities: async (caller, request) => await forgetCapabilities(host, caller, request),
+    checkDomains: async (caller) => await checkDomains(host, caller),
   }
 }

@@ -1,4 +1,5 @@
 import type { Caller } from './caller.ts'
+import type { CheckedDomain } from './check-domains.ts'
 
 /** How a domain is addressed in replies. The id is -1 while it is shut off. */
 export interface DomainName {
@@ -54,6 +55,10 @@ export interface Commands {
   ): Promise<void>
   /** Declares the chain found on disk to be right; the operator's answer to a refused start. */
   adoptChain(caller: Caller, request: { readonly uuid: string; readonly disk: string }): Promise<readonly string[]>
+  /** Throws capability versions away, so that the emulators are asked again when they are needed; null = all. Returns how many. */
+  forgetCapabilities(caller: Caller, request: { readonly binary: string | null }): Promise<number>
+  /** What the log and the hypervisor say of every running domain; changes and records nothing. */
+  checkDomains(caller: Caller): Promise<readonly CheckedDomain[]>
 }
 
 /** A snapshot as asked for: `xml` as the client sent it. */

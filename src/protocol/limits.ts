@@ -35,4 +35,8 @@ export const limits = {
   nodeStats: 16,
   messages: 2048,
   tunables: 2048,
+  /** Of our own control program: a chain has at most 200 layers. */
+  controlLayers: 512,
+  controlDisks: 1024,
+  controlJobs: 1024,
 } as const

@@ -1,5 +1,6 @@
 import { blockProcedures } from './block-procedures.ts'
 import { connectionProcedures } from './connection-procedures.ts'
+import { controlProcedures } from './control-procedures.ts'
 import {
   domainDefinitionProcedures,
   domainLifecycleProcedures,
@@ -30,6 +31,8 @@ export const remoteProcedures = {
 
 const table: Procedures = remoteProcedures
 const byNumber = new Map(Object.values(table).map((row) => [row.number, row]))
+const controlTable: Procedures = controlProcedures
+const controlByNumber = new Map(Object.values(controlTable).map((row) => [row.number, row]))
 
 /** The row of a remote procedure, undefined when it has no codecs here. */
 export function remoteProcedure(number: number): Procedure<unknown, unknown> | undefined {
@@ -54,6 +57,10 @@ export function lookupProcedure(call: {
     const procedure = byNumber.get(call.procedure)
     if (procedure !== undefined) return { kind: 'served', procedure }
     return known(remoteProcedureName(call.procedure))
+  }
+  if (call.program === programs.control.number) {
+    const procedure = controlByNumber.get(call.procedure)
+    return procedure === undefined ? { kind: 'unknown' } : { kind: 'served', procedure }
   }
   if (call.program === programs.qemu.number) return known(qemuProcedureName(call.procedure))
   return { kind: 'no_program' }

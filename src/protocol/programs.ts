@@ -4,6 +4,8 @@ export const programs = {
   qemu: { number: 0x20008087, version: 1 },
   lxc: { number: 0x20008088, version: 1 },
   keepalive: { number: 0x6b656570, version: 1 },
+  /** Our own: what the command line asks of its daemon. */
+  control: { number: 0x43485256, version: 1 },
 } as const
 
 /** Word 5 of a header: what kind of message this is. */

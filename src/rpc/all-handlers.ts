@@ -1,5 +1,6 @@
 import { blockProcedures } from '../protocol/block-procedures.ts'
 import { connectionProcedures } from '../protocol/connection-procedures.ts'
+import { controlProcedures } from '../protocol/control-procedures.ts'
 import {
   domainDefinitionProcedures,
   domainLifecycleProcedures,
@@ -13,6 +14,7 @@ import { statisticsProcedures } from '../protocol/statistics-procedures.ts'
 import { blockHandlers } from './block-handlers.ts'
 import type { Call } from './call.ts'
 import { connectionHandlers } from './connection-handlers.ts'
+import { controlHandlers } from './control-handlers.ts'
 import { definitionHandlers } from './definition-handlers.ts'
 import { bindHandlers, Dispatcher } from './dispatcher.ts'
 import { eventHandlers } from './event-handlers.ts'
@@ -36,5 +38,6 @@ export function createDispatcher(): Dispatcher<Call> {
     bindHandlers(statisticsProcedures, statisticsHandlers),
     bindHandlers(eventProcedures, eventHandlers),
     bindHandlers(resourceProcedures, resourceHandlers),
+    bindHandlers(controlProcedures, controlHandlers),
   ])
 }

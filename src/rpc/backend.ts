@@ -3,6 +3,7 @@ import type { DomainView, Reads, ReadTexts } from '../commands/reads.ts'
 import type { DomainDef } from '../conf/domain-def.ts'
 import type { DomainSample } from '../driver/driver.ts'
 import type { NodeInfo } from '../driver/host-facts.ts'
+import type { ReplayReport } from '../readmodel/replay-check.ts'
 import type { ServedDriver } from './connection-uri.ts'
 
 /** Everything the handlers stand on: one driver's live view, its texts, its commands, and facts of the host. */
@@ -12,6 +13,8 @@ export interface RpcBackend extends ServedDriver {
   readonly commands: Commands
   readonly host: RpcHost
   readonly domains: DomainFacts
+  /** Replays the log and compares the result with what serves; absent where there is no log to replay. */
+  replayCheck?(): Promise<ReplayReport>
 }
 
 /** Facts of this machine that a connection can ask for. */

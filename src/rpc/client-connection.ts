@@ -111,7 +111,8 @@ export class ClientConnection {
       this.transport.replyError(header, refused instanceof Fault ? wireErrorOf(refused) : notOpenError())
       return null
     }
-    return this.#services.dispatcher.find(header.procedure) ?? null
+    const found = lookupProcedure(header)
+    return found.kind === 'served' ? (this.#services.dispatcher.find(found.procedure) ?? null) : null
   }
 
   #refusal(header: MessageHeader): Fault | 'not_open' | null {
@@ -139,7 +140,7 @@ export class ClientConnection {
     if (this.readOnly && !procedure.readOnly) {
       return new Fault('access_denied', `read only access prevents ${procedure.name}`)
     }
-    if (this.#services.dispatcher.find(procedure.number) === undefined) return new Fault('no_support', procedure.name)
+    if (this.#services.dispatcher.find(procedure) === undefined) return new Fault('no_support', procedure.name)
     return null
   }
 

@@ -28,25 +28,25 @@ export function bindHandlers<Rows extends Procedures, Context>(
   })
 }
 
-/** Everything that is served, by procedure number. */
+/** Everything that is served, by the row of its procedure: numbers repeat from one program to the next. */
 export class Dispatcher<Context> {
-  readonly #byNumber = new Map<number, BoundProcedure<Context>>()
+  readonly #byRow = new Map<Procedure<unknown, unknown>, BoundProcedure<Context>>()
 
   constructor(bound: readonly (readonly BoundProcedure<Context>[])[]) {
     for (const one of bound.flat()) {
-      if (this.#byNumber.has(one.procedure.number)) throw new Error(`Cannot serve ${one.procedure.name} twice`)
-      this.#byNumber.set(one.procedure.number, one)
+      if (this.#byRow.has(one.procedure)) throw new Error(`Cannot serve ${one.procedure.name} twice`)
+      this.#byRow.set(one.procedure, one)
     }
   }
 
-  /** The handler of a remote procedure, undefined when nobody serves it. */
-  find(number: number): BoundProcedure<Context> | undefined {
-    return this.#byNumber.get(number)
+  /** The handler of a procedure, undefined when nobody serves it. */
+  find(procedure: Procedure<unknown, unknown>): BoundProcedure<Context> | undefined {
+    return this.#byRow.get(procedure)
   }
 
   /** Names of the procedures served, in order of their numbers. */
   names(): readonly string[] {
-    return [...this.#byNumber.values()]
+    return [...this.#byRow.values()]
       .sort((a, b) => a.procedure.number - b.procedure.number)
       .map((one) => one.procedure.name)
   }

@@ -168,7 +168,23 @@ export class MemoryBackend {
         throw new Fault('block_job_missing', 'disk vda does not have an active block job')
       },
       setBlockJobSpeed: async () => {},
-      adoptChain: async () => [],
+      adoptChain: async (caller, { uuid, disk }) => {
+        this.callers.push(caller)
+        return [`/images/${this.#get(uuid).name}-${disk}.qcow2`]
+      },
+      forgetCapabilities: async (caller, { binary }) => {
+        this.callers.push(caller)
+        return binary === null ? 3 : 1
+      },
+      checkDomains: async () => [
+        {
+          uuid: '',
+          name: '',
+          error: null,
+          disks: [{ disk: 'vda', recorded: ['/a', '/b'], found: ['/a'] }],
+          jobs: ['job'],
+        },
+      ],
     }
   }
 }
