@@ -71,6 +71,7 @@ export const controllerFamily: CommandLineFamily = ({ definition }) => {
         return [plugged('ich9-ahci', { id: `sata${controller.index ?? 0}` }, { controller, definition })]
       case 'ide':
         if (isI440fx(definition) && (controller.index ?? 0) === 0) return []
+        if (isQ35(definition)) throw unsupported('devices/controller', 'bus "ide" does not exist on a Q35 machine')
         throw unsupported(
           'devices/controller',
           `IDE controller ${controller.index ?? 0} is not supported, only the board's own is`,

@@ -8,7 +8,7 @@ import type { EmulatorIdentities } from './emulator-identities.ts'
 import { interviewEmulator } from './interview-emulator.ts'
 import { ProbeRecording } from './probe-recording.ts'
 import { scratchDirectory } from './run-directory.ts'
-import { type SpawnedQemu, spawnQemu } from './spawn-qemu.ts'
+import { killGroup, type SpawnedQemu, spawnQemu } from './spawn-qemu.ts'
 
 /** What a probe runs with. */
 export interface ProbeOptions {
@@ -61,7 +61,7 @@ export async function probeEmulator(binary: string, options: ProbeOptions): Prom
   } finally {
     await output.close()
     // It has no guest and no files: there is nothing to end in order. Waiting for the end is its parent's business, not ours.
-    if (child !== null && processes.find(child.pid) !== null) process.kill(child.pid, 'SIGKILL')
+    if (child !== null) killGroup(child)
   }
 }
 

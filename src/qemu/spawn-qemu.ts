@@ -60,3 +60,15 @@ export async function spawnQemu({ binary, args, user, outputDescriptor, action }
   if (child.pid === undefined) throw new Fault('internal', `Cannot ${action}: the new process has no pid`)
   return { pid: child.pid, ended }
 }
+
+/**
+ * Kills a QEMU that must not run, with the whole group that it was started in: a wrapper may have put QEMU into a child of its own. The group's number
+ * stays ours until its last member is gone. Returns at once; `ended` tells when the kernel has let go.
+ */
+export function killGroup({ pid }: SpawnedQemu): void {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // It has ended by itself.
+  }
+}

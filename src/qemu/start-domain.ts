@@ -16,7 +16,7 @@ import { qmpNumber } from './block-jobs.ts'
 import { QmpClient } from './qmp-client.ts'
 import { parseQmpValue } from './qmp-message.ts'
 import { freshDirectory } from './run-directory.ts'
-import { type SpawnedQemu, spawnQemu } from './spawn-qemu.ts'
+import { killGroup, type SpawnedQemu, spawnQemu } from './spawn-qemu.ts'
 
 /** What every start of this driver shares. */
 export interface StartContext {
@@ -95,7 +95,10 @@ export async function startDomain(
     return { session, started }
   } catch (error) {
     session?.detach()
-    if (child !== null) await endGroup(child)
+    if (child !== null) {
+      killGroup(child)
+      await Promise.race([child.ended, sleep(killedMs, undefined, { ref: false })])
+    }
     const explained = await withTail(error, { action, log })
     await rm(directory, { recursive: true, force: true })
     throw explained
@@ -232,16 +235,6 @@ async function terminalsOf(session: DomainSession, signal: AbortSignal): Promise
     .filter(({ label, filename }) => label.startsWith('char') && filename.startsWith(prefix))
     .map(({ label, filename }) => [label.slice('char'.length), filename.slice(prefix.length)] as const)
   return Object.fromEntries(terminals)
-}
-
-// The whole group: a wrapper may have put QEMU into a child of its own. The group's number is ours until its last member is gone.
-async function endGroup({ pid, ended }: SpawnedQemu): Promise<void> {
-  try {
-    process.kill(-pid, 'SIGKILL')
-  } catch {
-    // It has ended by itself.
-  }
-  await Promise.race([ended, sleep(killedMs, undefined, { ref: false })])
 }
 
 async function withTail(
