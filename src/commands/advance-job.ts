@@ -139,7 +139,8 @@ export async function recordJobOutcome(
     uuid: step.uuid,
     facts: async (domain) => {
       const job = domain.jobs[step.jobId]
-      return job === undefined ? [] : [await outcomeOf(host, { job, domain, error: concluded.error })]
+      const facts = job === undefined ? [] : [await outcomeOf(host, { job, domain, error: concluded.error })]
+      return { facts, texts: [] }
     },
     still: (domain) => domain.jobs[step.jobId] !== undefined,
   })

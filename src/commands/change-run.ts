@@ -1,5 +1,6 @@
 import { type AnyFact, type FactType, newFact } from '../events/catalogue.ts'
 import { domainStream } from '../events/stream-names.ts'
+import type { Turn } from '../eventstore/turn.ts'
 import { type Domain, requireRunning } from '../model/domain.ts'
 import type { Intent } from '../model/lifecycle.ts'
 import { Fault, isFault } from '../util/fault.ts'
@@ -8,7 +9,7 @@ import type { CrashPoint } from './crash-points.ts'
 import { requireKnown } from './define-domain.ts'
 import { endRun } from './end-run.ts'
 import type { Host } from './host.ts'
-import { domainIn, record } from './record.ts'
+import { domainIn, type Proposal, record } from './record.ts'
 import { runCommand, type Task } from './run-command.ts'
 
 /** A change of a running domain that the hypervisor makes at once: what is recorded before and after, and what is done. */
@@ -107,8 +108,17 @@ export async function actOrFail(
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
     const failed = newFact('CommandFailed', { intent: what.intent, error: message.slice(0, 16_384) })
-    await recordOutcome(host, task, { uuid: what.uuid, outcome: failed })
+    await recordFailed(host, task, { uuid: what.uuid, outcome: failed })
     throw error
+  }
+}
+
+/** Records that an intent came to nothing. Where that fails the domain is left to reconciliation: what the caller must hear is why the act failed. */
+export async function recordFailed(host: Host, task: Task, what: Parameters<typeof recordOutcome>[2]): Promise<void> {
+  try {
+    await recordOutcome(host, task, what)
+  } catch (error) {
+    host.notes.error({ err: error, domain: what.uuid }, 'A failure could not be recorded; it is settled later')
   }
 }
 
@@ -116,19 +126,36 @@ export async function actOrFail(
 export async function recordOutcome(
   host: Host,
   task: Task,
-  what: { readonly uuid: string; readonly outcome: AnyFact },
+  what: {
+    readonly uuid: string
+    readonly outcome: AnyFact
+    readonly release?: (turn: Turn) => readonly Proposal[]
+  },
 ): Promise<void> {
-  try {
+  await settledLater(host, { uuid: what.uuid, done: what.outcome.type }, async () => {
     await record(host, task.context, {
       kind: 'fact',
-      decide: () => [{ stream: domainStream(what.uuid), facts: [what.outcome] }],
+      decide: (turn) => [{ stream: domainStream(what.uuid), facts: [what.outcome] }, ...(what.release?.(turn) ?? [])],
     })
+  })
+}
+
+/** Records something that was done already: where that fails, the domain is left to reconciliation and the caller is told that the act stands. */
+export async function settledLater(
+  host: Host,
+  act: { readonly uuid: string; readonly done: string },
+  recordIt: () => Promise<void>,
+): Promise<void> {
+  try {
+    await recordIt()
   } catch (error) {
-    host.unsettled.add(what.uuid)
+    host.unsettled.add(act.uuid)
     if (!isFault(error, 'log_unavailable')) throw error
+    // The words of the log speak of this append; the act before it was carried out.
+    const why = error.cause instanceof Error ? error.cause.message : error.message
     throw new Fault(
       'log_unavailable',
-      `It was done (${what.outcome.type}), but could not be recorded: ${error.message}; it is settled as soon as the log is back`,
+      `It was done (${act.done}), but could not be recorded: ${why}; it is settled as soon as the log is back`,
       { cause: error },
     )
   }

@@ -7,20 +7,23 @@ import { type AnyFact, newFact } from '../events/catalogue.ts'
 import { domainStream } from '../events/stream-names.ts'
 import { jobOfDisk } from '../model/block-job.ts'
 import type { Layer } from '../model/chain.ts'
+import type { Claim } from '../model/claims.ts'
 import type { Domain } from '../model/domain.ts'
 import { checkNewSnapshot } from '../model/snapshots.ts'
 import { Fault } from '../util/fault.ts'
 import { sha256 } from '../util/sha256.ts'
 import type { Caller } from './caller.ts'
-import { actOrFail, recordOutcome } from './change-run.ts'
+import { recordFailed, settledLater } from './change-run.ts'
 import type { SnapshotRequest } from './commands.ts'
 import { requireKnown } from './define-domain.ts'
-import { followChain } from './follow-chain.ts'
+import { type FactsAndTexts, recordFollowed } from './follow-chain.ts'
 import type { Host } from './host.ts'
+import { releaseClaims, takeClaims } from './image-claims.ts'
 import { driftFault, knowChains } from './known-chains.ts'
 import { liveDefinition, nextDefinition } from './live-definition.ts'
 import { domainIn, readDomain, record } from './record.ts'
 import { runCommand, type Task } from './run-command.ts'
+import { settleSnapshot } from './settle-snapshot.ts'
 
 /** One overlay to create and put on top. */
 interface Overlay {
@@ -48,8 +51,9 @@ export async function createSnapshot(host: Host, caller: Caller, request: Snapsh
     const plan = await planSnapshot(host, task, request)
     await recordIntent(host, task, plan)
     await host.reach('snapshot.requested')
-    const created: DetectedLayer[] = []
-    await actOrFail(host, task, { uuid, intent: 'SnapshotRequested', act: async () => await act(host, plan, created) })
+    const created = await buildOverlays(host, task, plan)
+    await host.reach('snapshot.files')
+    if (plan.running) await putOnTop(host, task, plan)
     await host.reach('snapshot.acted')
     await recordCreated(host, task, { plan, created })
     return plan.aligned.name
@@ -163,7 +167,10 @@ async function recordIntent(host: Host, task: Task, plan: Plan): Promise<void> {
     decide: (turn) => {
       const domain = domainIn(turn, uuid)
       refuseConflicts(domain, plan)
-      return [{ stream: domainStream(uuid), facts: [...plan.chainFacts, requested] }]
+      return [
+        { stream: domainStream(uuid), facts: [...plan.chainFacts, requested] },
+        ...takeClaims(turn, claimsOf(plan)),
+      ]
     },
   })
   task.intended = true
@@ -176,7 +183,14 @@ function refuseConflicts(domain: Domain, plan: Plan): void {
       'operation_invalid',
       `Cannot create snapshot "${plan.aligned.name}": the domain ${plan.running ? 'stopped' : 'started'} meanwhile`,
     )
-  for (const { disk } of plan.overlays) {
+  for (const { disk, path } of plan.overlays) {
+    const user = Object.entries(domain.chains.byDisk).find(([, layers]) => layers.some((layer) => layer.path === path))
+    if (user !== undefined)
+      throw new Fault(
+        'config_unsupported',
+        `Cannot create snapshot "${plan.aligned.name}": the overlay "${path}" of disk "${disk}" is in the chain of disk "${user[0]}" already`,
+        { subject: path },
+      )
     const job = jobOfDisk(domain.jobs, disk)
     if (job !== undefined)
       throw new Fault(
@@ -186,37 +200,72 @@ function refuseConflicts(domain: Domain, plan: Plan): void {
   }
 }
 
-/** Creates the overlays, then puts them on top in one step; what was created is removed again when anything fails. */
-async function act(host: Host, plan: Plan, created: DetectedLayer[]): Promise<void> {
+/** Creates the overlays; what was created is removed again when anything fails. */
+async function buildOverlays(host: Host, task: Task, plan: Plan): Promise<readonly DetectedLayer[]> {
   const { uuid, reuseExternal } = plan.request
   const signal = AbortSignal.timeout(host.limits.hypervisorMs)
-  const granted: OwnershipChange[] = []
+  const created: DetectedLayer[] = []
   try {
     for (const { path, active } of plan.overlays) {
       const backing = { path: active.path, format: active.format }
-      created.push(
-        await host.images.createOverlay(
-          { path, virtualSizeBytes: active.virtualSizeBytes, backing, reuseExternal },
-          signal,
-        ),
-      )
+      const overlay = { path, virtualSizeBytes: active.virtualSizeBytes, backing, reuseExternal }
+      created.push(await host.images.createOverlay(overlay, signal))
     }
-    await host.reach('snapshot.files')
-    if (!plan.running) return
-    const changes = await host.images.planAccess(plan.overlays.map(({ path }) => ({ path, write: true })))
-    await host.images.grant(changes)
-    granted.push(...changes)
-    const disks = plan.overlays.map(({ disk, active, index, path }) => ({
-      target: disk,
-      active: { index: active.index, path: active.path, format: active.format },
-      overlay: { index, path, format: 'qcow2' as const },
-    }))
-    await host.driver.snapshotDisks(uuid, disks, signal)
+    if (plan.running) await host.images.grant(await accessToOverlays(host, plan))
+    return created
   } catch (error) {
-    await host.images.restore(granted)
     if (!reuseExternal) for (const layer of created) await host.images.remove(layer.path)
+    const message = error instanceof Error ? error.message : String(error)
+    const outcome = newFact('CommandFailed', { intent: 'SnapshotRequested', error: message.slice(0, 16_384) })
+    await recordFailed(host, task, { uuid, outcome, release: (turn) => releaseClaims(turn, claimsOf(plan)) })
     throw error
   }
+}
+
+/** Puts the overlays on top in one step. Where that fails, the hypervisor is asked what it has: an answer that was lost is not a no. */
+async function putOnTop(host: Host, task: Task, plan: Plan): Promise<void> {
+  const { uuid } = plan.request
+  const disks = plan.overlays.map(({ disk, active, index, path }) => ({
+    target: disk,
+    active: { index: active.index, path: active.path, format: active.format },
+    overlay: { index, path, format: 'qcow2' as const },
+  }))
+  try {
+    await host.driver.snapshotDisks(uuid, disks, AbortSignal.timeout(host.limits.hypervisorMs))
+  } catch (error) {
+    try {
+      await settleSnapshot(host, task.context, uuid)
+      await removeUnused(host, plan)
+    } catch (unsettled) {
+      host.unsettled.add(uuid)
+      host.notes.error(
+        { err: unsettled, domain: uuid },
+        'What became of a snapshot is not known yet; it is settled later',
+      )
+    }
+    throw error
+  }
+}
+
+/** Overlays that came to be while the run ended under them, and that no chain took in. */
+async function removeUnused(host: Host, plan: Plan): Promise<void> {
+  const { uuid, reuseExternal } = plan.request
+  const { chains } = await readDomain(host, uuid)
+  const used = new Set(Object.values(chains.byDisk).flatMap((layers) => layers.map((layer) => layer.path)))
+  for (const { path } of plan.overlays) {
+    if (!reuseExternal && !used.has(path) && (await host.images.stat(path)) !== null) await host.images.remove(path)
+  }
+}
+
+async function accessToOverlays(host: Host, plan: Plan): Promise<readonly OwnershipChange[]> {
+  return await host.images.planAccess(plan.overlays.map(({ path }) => ({ path, write: true })))
+}
+
+/** A running domain writes to its overlays alone; those of one that is off are claimed by its next start. */
+function claimsOf(plan: Plan): readonly Claim[] {
+  if (!plan.running) return []
+  const { uuid } = plan.request
+  return plan.overlays.map(({ path }) => ({ kind: 'image', subject: path, domain: uuid, mode: 'exclusive' }))
 }
 
 async function recordCreated(
@@ -225,21 +274,20 @@ async function recordCreated(
   made: { readonly plan: Plan; readonly created: readonly DetectedLayer[] },
 ): Promise<void> {
   const { uuid } = made.plan.request
-  const { facts, texts } = await createdFacts(host, { ...made, domain: await readDomain(host, uuid) })
-  try {
-    await record(host, task.context, { kind: 'fact', decide: () => [{ stream: domainStream(uuid), facts, texts }] })
-  } catch (error) {
-    const [outcome] = facts
-    if (outcome === undefined) throw error
-    await recordOutcome(host, task, { uuid, outcome })
-  }
+  await settledLater(host, { uuid, done: 'SnapshotCreated' }, async () => {
+    await recordFollowed(host, task.context, {
+      uuid,
+      facts: () => Promise.resolve(createdFacts(host, made)),
+      still: (domain) => domain.snapshotIntent !== null,
+    })
+  })
 }
 
-async function createdFacts(
+function createdFacts(
   host: Host,
-  made: { readonly plan: Plan; readonly created: readonly DetectedLayer[]; readonly domain: Domain },
-) {
-  const { plan, created, domain } = made
+  made: { readonly plan: Plan; readonly created: readonly DetectedLayer[] },
+): FactsAndTexts {
+  const { plan, created } = made
   const text = formatDomain(plan.definition)
   const definitionSha256 = sha256(text)
   const disks = plan.aligned.disks.map((disk) => {
@@ -262,10 +310,6 @@ async function createdFacts(
     definitionSha256,
     metadata: !plan.request.noMetadata,
   })
-  const followed = await followChain(host, { uuid: plan.request.uuid, domain, facts: [fact] })
   host.texts.keep(definitionSha256, text)
-  return {
-    facts: [fact, ...followed.facts],
-    texts: [{ sha256: definitionSha256, bytes: Buffer.from(text) }, ...followed.texts],
-  }
+  return { facts: [fact], texts: [{ sha256: definitionSha256, bytes: Buffer.from(text) }] }
 }

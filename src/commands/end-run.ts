@@ -1,14 +1,15 @@
 import { type AnyFact, type FactOf, newFact } from '../events/catalogue.ts'
-import { domainStream } from '../events/stream-names.ts'
+import type { Turn } from '../eventstore/turn.ts'
+import type { ClaimRow } from '../../projections/claims.ts'
 import type { FileIdentity, OwnershipChange } from '../driver/images.ts'
 import type { BlockJob } from '../model/block-job.ts'
 import { chainAfter } from '../model/chain-effects.ts'
-import { afterRun, type Domain } from '../model/domain.ts'
-import { releaseName } from './define-domain.ts'
-import { followChain } from './follow-chain.ts'
+import { afterRun, type Domain, evolveDomain } from '../model/domain.ts'
+import { type FactsAndTexts, recordFollowed } from './follow-chain.ts'
 import type { Host } from './host.ts'
 import { releaseClaims } from './image-claims.ts'
-import { type Context, domainIn, type Proposal, readDomain, record } from './record.ts'
+import { type Context, domainIn, type Proposal, readDomain } from './record.ts'
+import { snapshotOutcome } from './settle-snapshot.ts'
 
 /** How a run ended, in the words of the fact that will say so. */
 export type EndOfRun =
@@ -29,29 +30,40 @@ export async function endRun(
   const { uuid, how } = ended
   const before = await readDomain(host, uuid)
   if (before.run.phase === 'off') return
-  const restored = ownersOf(before)
-  await host.images.restore(restored)
-  const files = await filesOf(host, before)
-  const settled = await settleJobs(host, before)
-  const followed = await followChain(host, { uuid, domain: before, facts: settled })
-  const claims = host.reads.claimsOf(uuid).filter((claim) => claim.kind !== 'name')
-  await record(host, context, {
-    kind: 'fact',
-    decide: (turn) => {
-      const domain = domainIn(turn, uuid)
-      if (domain.run.phase === 'off') return []
-      const end = outcome(how, { files, restored })
-      const jobs = settled.filter((fact) => concernsOpenJob(fact, domain))
-      const facts = [...jobs, ...followed.facts, end, ...afterRun(domain)]
-      const own: Proposal = { stream: domainStream(uuid), facts, texts: followed.texts }
-      const released = releaseClaims(
-        turn,
-        claims.map(({ kind, subject }) => ({ kind, subject, domain: uuid })),
-      )
-      const name = domain.definition === null ? [releaseName(turn, { name: domain.run.requested.name, uuid })] : []
-      return [own, ...released, ...name]
-    },
+  await host.images.restore(before.granted)
+  await recordFollowed(host, context, {
+    uuid,
+    facts: async (domain) => await lastFacts(host, { uuid, domain, how }),
+    still: (domain) => domain.run.phase !== 'off',
+    release: (turn) => released(turn, { uuid, claims: host.reads.claimsOf(uuid) }),
   })
+}
+
+/** Outcomes of all that lived in the dead process, with the files as they were left, and the end itself. */
+async function lastFacts(
+  host: Host,
+  of: { readonly uuid: string; readonly domain: Domain; readonly how: EndOfRun },
+): Promise<FactsAndTexts> {
+  const { uuid, domain, how } = of
+  if (domain.run.phase === 'off') return { facts: [], texts: [] }
+  const snapshot = await snapshotOutcome(host, { uuid, domain, isDead: true })
+  const outcomes = [...snapshot.facts, ...(await settleJobs(host, domain))]
+  const files = await filesOf(host, outcomes.reduce(evolveDomain, domain))
+  const end = outcome(how, { files, restored: domain.granted })
+  return { facts: [...outcomes, end, ...afterRun(domain)], texts: snapshot.texts }
+}
+
+/** Images and ports of the run, and the name of a domain that has no definition any more. */
+function released(
+  turn: Turn,
+  of: { readonly uuid: string; readonly claims: readonly ClaimRow[] },
+): readonly Proposal[] {
+  const isGone = domainIn(turn, of.uuid).definition === null
+  const given = of.claims.filter((claim) => claim.kind !== 'name' || isGone)
+  return releaseClaims(
+    turn,
+    given.map(({ kind, subject }) => ({ kind, subject, domain: of.uuid })),
+  )
 }
 
 function outcome(
@@ -69,17 +81,6 @@ function outcome(
     case 'neverStarted':
       return newFact('DomainStartFailed', { error: how.detail, restored: data.restored })
   }
-}
-
-/** Ownership changes of the start and of all jobs, the earliest first: the first owner of each file is the one it goes back to. */
-function ownersOf(domain: Domain): readonly OwnershipChange[] {
-  const changes = [
-    ...(domain.run.phase === 'off' ? [] : domain.run.requested.owners),
-    ...Object.values(domain.jobs).flatMap((job) => job.owners),
-  ]
-  const first = new Map<string, OwnershipChange>()
-  for (const change of changes) if (!first.has(change.path)) first.set(change.path, change)
-  return [...first.values()]
 }
 
 async function filesOf(
@@ -114,8 +115,4 @@ async function settleJob(host: Host, domain: Domain, job: BlockJob): Promise<Any
     if (done) return newFact('BlockJobCompleted', { jobId, disk, chain: [...after], files: [] })
   }
   return newFact('BlockJobFailed', { jobId, error: `The process of the domain ended while the job was ${job.phase}` })
-}
-
-function concernsOpenJob(fact: AnyFact, domain: Domain): boolean {
-  return 'jobId' in fact.data && domain.jobs[fact.data.jobId] !== undefined
 }

@@ -8,10 +8,10 @@ import { type Domain, evolveDomain } from '../model/domain.ts'
 import { Fault } from '../util/fault.ts'
 import { sha256 } from '../util/sha256.ts'
 import type { Host } from './host.ts'
-import { type Context, domainIn, type Proposal, readDomain, record } from './record.ts'
+import { type Context, domainIn, type Proposal, readDomainAt, record } from './record.ts'
 
-/** The change of the next-boot definition that goes with facts about chains, and its text. */
-export interface Followed {
+/** Facts with the texts that they name by hash. */
+export interface FactsAndTexts {
   readonly facts: readonly AnyFact[]
   readonly texts: readonly Blob[]
 }
@@ -20,10 +20,10 @@ export interface Followed {
  * Lets the next-boot definition name the active images that the given facts leave behind. A disk whose definition names
  * another image than the one in use (it was redefined meanwhile) is left as the user wrote it.
  */
-export async function followChain(
+async function followChain(
   host: Pick<Host, 'texts'>,
   change: { readonly uuid: string; readonly domain: Domain; readonly facts: readonly AnyFact[] },
-): Promise<Followed> {
+): Promise<FactsAndTexts> {
   const { domain, facts } = change
   if (domain.definition === null) return { facts: [], texts: [] }
   const after = facts.reduce(evolveDomain, domain)
@@ -57,36 +57,35 @@ export async function followChain(
   return { facts: [fact], texts: [{ sha256: definitionSha256, bytes: Buffer.from(text) }] }
 }
 
-/** How often the definition may be changed by others while facts that it follows are on their way. */
+/** How often a domain may change while facts that depend on it are on their way. */
 const maxRounds = 16
 
 /**
  * Records facts about chains together with the definition that follows them. `facts` may wait; they are worked out again
- * when the definition was changed meanwhile, so that a client's own change is never undone by an older one. `still`
- * says inside the turn whether they are wanted yet.
+ * when anything was recorded of the domain meanwhile, so that an older view of it never undoes what a client changed. `still`
+ * says inside the turn whether they are wanted yet; `release` gives back what is not needed after them.
  */
 export async function recordFollowed(
   host: Host,
   context: Context,
   change: {
     readonly uuid: string
-    readonly facts: (domain: Domain) => Promise<readonly AnyFact[]>
+    readonly facts: (domain: Domain) => Promise<FactsAndTexts>
     readonly still: (domain: Domain) => boolean
-    readonly texts?: readonly Blob[]
     readonly release?: (turn: Turn) => readonly Proposal[]
   },
 ): Promise<void> {
-  const { uuid, texts = [] } = change
+  const { uuid } = change
   for (let round = 0; round < maxRounds; round++) {
-    const domain = await readDomain(host, uuid)
-    const facts = await change.facts(domain)
+    const { domain, revision } = await readDomainAt(host, uuid)
+    const { facts, texts } = await change.facts(domain)
     const followed = await followChain(host, { uuid, domain, facts })
     let isStale = false
     await record(host, context, {
       kind: 'fact',
       decide: (turn) => {
         const now = domainIn(turn, uuid)
-        isStale = now.definition?.definitionSha256 !== domain.definition?.definitionSha256
+        isStale = turn.revision(domainStream(uuid)) !== revision
         if (isStale || !change.still(now)) return []
         const own = {
           stream: domainStream(uuid),
@@ -98,7 +97,7 @@ export async function recordFollowed(
     })
     if (!isStale) return
   }
-  throw new Fault('internal', `Cannot record what became of domain ${uuid}: its definition changed ${maxRounds} times`)
+  throw new Fault('internal', `Cannot record what became of domain ${uuid}: it changed ${maxRounds} times meanwhile`)
 }
 
 function sourceOf(definition: DomainDef, target: string): string | undefined {

@@ -5,9 +5,9 @@ import type { BlockJob } from '../model/block-job.ts'
 import { chainAfter } from '../model/chain-effects.ts'
 import type { Domain } from '../model/domain.ts'
 import { commandOfJob } from '../model/job-id.ts'
-import { followChain } from './follow-chain.ts'
+import { recordFollowed } from './follow-chain.ts'
 import type { Host } from './host.ts'
-import { type Context, domainIn, readDomain, record } from './record.ts'
+import { type Context, readDomain, record } from './record.ts'
 
 /** Takes on the jobs that the hypervisor still has, and decides those that it does not have any more. */
 export async function reconcileJobs(
@@ -40,17 +40,17 @@ async function decideAbsent(
   what: { readonly uuid: string; readonly job: BlockJob },
 ): Promise<void> {
   const { uuid, job } = what
-  const domain = await readDomain(host, uuid)
-  const fact = await absentOutcome(host, { uuid, job, domain })
-  const followed = await followChain(host, { uuid, domain, facts: [fact] })
-  await record(host, context, {
-    kind: 'fact',
-    decide: (turn) =>
-      domainIn(turn, uuid).jobs[job.jobId] === undefined
-        ? []
-        : [{ stream: domainStream(uuid), facts: [fact, ...followed.facts], texts: followed.texts }],
+  let isFailed = false
+  await recordFollowed(host, context, {
+    uuid,
+    facts: async (domain) => {
+      const fact = await absentOutcome(host, { uuid, job, domain })
+      isFailed = fact.type === 'BlockJobFailed'
+      return { facts: [fact], texts: [] }
+    },
+    still: (domain) => domain.jobs[job.jobId] !== undefined,
   })
-  if (fact.type === 'BlockJobFailed') await host.images.restore(job.owners)
+  if (isFailed) await host.images.restore(job.owners)
 }
 
 async function absentOutcome(

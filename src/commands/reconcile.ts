@@ -53,7 +53,7 @@ async function reconcileDomain(host: Host, context: Context, uuid: string): Prom
   const row = host.reads.byUuid(uuid)?.run ?? null
   switch (domain.run.phase) {
     case 'off':
-      return await settleSnapshot(host, context, { uuid, domain })
+      return await settleSnapshot(host, context, uuid)
     case 'starting':
       return await giveUpStart(host, context, { uuid, name: domain.run.requested.name })
     case 'running':
@@ -118,7 +118,7 @@ async function settle(
   await record(host, context, { kind: 'fact', decide: () => [{ stream: domainStream(uuid), facts }] })
   if (found.state === 'prelaunch' && domain.run.phase === 'running' && !domain.run.paused)
     await host.driver.resume(uuid, deadline(host))
-  await settleSnapshot(host, context, { uuid, domain })
+  await settleSnapshot(host, context, uuid)
   await reconcileChains(host, context, uuid)
 }
 

@@ -65,16 +65,24 @@ export function domainIn(turn: Turn, uuid: string): Domain {
 
 /** The domain as the log has it now, all earlier appends included; waits for its turn. */
 export async function readDomain(host: Pick<Host, 'log'>, uuid: string): Promise<Domain> {
-  let domain = noDomain
+  return (await readDomainAt(host, uuid)).domain
+}
+
+/** A domain with the revision of its stream, null where nothing is recorded: what is decided by it holds while the revision stands. */
+export async function readDomainAt(
+  host: Pick<Host, 'log'>,
+  uuid: string,
+): Promise<{ readonly domain: Domain; readonly revision: bigint | null }> {
+  let seen: { domain: Domain; revision: bigint | null } = { domain: noDomain, revision: null }
   try {
     await host.log.append((turn) => {
-      domain = domainIn(turn, uuid)
+      seen = { domain: domainIn(turn, uuid), revision: turn.revision(domainStream(uuid)) }
       return []
     })
   } catch (error) {
     throw asFault(error)
   }
-  return domain
+  return seen
 }
 
 /**

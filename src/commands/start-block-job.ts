@@ -5,13 +5,15 @@ import { domainStream } from '../events/stream-names.ts'
 import { decideBlockJob } from '../model/block-job.ts'
 import type { Layer } from '../model/chain.ts'
 import { jobIdOf } from '../model/job-id.ts'
-import { requireRunning } from '../model/domain.ts'
-import { Fault } from '../util/fault.ts'
+import type { Claim } from '../model/claims.ts'
+import { type Domain, requireRunning } from '../model/domain.ts'
+import { Fault, isFault } from '../util/fault.ts'
 import type { Caller } from './caller.ts'
 import type { CommitRequest } from './commands.ts'
 import { requireKnown } from './define-domain.ts'
 import { chainOfDisk, findLayer } from './find-layer.ts'
 import type { Host } from './host.ts'
+import { takeClaims } from './image-claims.ts'
 import { domainIn, record } from './record.ts'
 import { runCommand, type Task } from './run-command.ts'
 
@@ -25,6 +27,8 @@ interface Plan {
   readonly base: Layer | null
   readonly bytesPerSecond: bigint
   readonly owners: readonly OwnershipChange[]
+  /** Files that QEMU will write to: no other domain may use them while this one runs. */
+  readonly written: readonly Layer[]
 }
 
 type Chain = ReturnType<typeof chainOfDisk>
@@ -144,6 +148,7 @@ async function recordIntent(
     decide: (turn) => {
       const domain = domainIn(turn, plan.uuid)
       requireRunning(domain)
+      requireSameChain(domain, plan)
       const data = {
         jobId,
         disk: plan.disk,
@@ -154,10 +159,26 @@ async function recordIntent(
         bytesPerSecond: plan.bytesPerSecond,
         owners: [...plan.owners],
       }
-      return [{ stream: domainStream(plan.uuid), facts: decideBlockJob({ kind: 'request', data }, domain.jobs) }]
+      const requested = decideBlockJob({ kind: 'request', data }, domain.jobs)
+      return [{ stream: domainStream(plan.uuid), facts: requested }, ...takeClaims(turn, claimsOf(plan))]
     },
   })
   task.intended = true
+}
+
+/** The chain may have been changed by a job that ended, or a snapshot, since the layers were chosen. */
+function requireSameChain(domain: Domain, plan: Plan): void {
+  const layers = domain.chains.byDisk[plan.disk] ?? []
+  const wanted = [plan.top, plan.base].flatMap((layer) => (layer === null ? [] : [layer.index]))
+  const isSame =
+    layers[0]?.index === plan.active.index && wanted.every((index) => layers.some((one) => one.index === index))
+  if (!isSame)
+    throw new Fault('operation_failed', `Cannot start a block job on disk "${plan.disk}": its chain changed meanwhile`)
+}
+
+/** An image that other domains only read may be written to by nobody: they would see its contents change under them. */
+function claimsOf(plan: Plan): readonly Claim[] {
+  return plan.written.map(({ path }) => ({ kind: 'image', subject: path, domain: plan.uuid, mode: 'exclusive' }))
 }
 
 async function act(host: Host, task: Task, what: { readonly plan: Plan; readonly jobId: string }): Promise<void> {
@@ -166,6 +187,11 @@ async function act(host: Host, task: Task, what: { readonly plan: Plan; readonly
     await host.images.grant(plan.owners)
     await host.driver.startBlockJob(plan.uuid, startOf(plan, jobId), AbortSignal.timeout(host.limits.hypervisorMs))
   } catch (error) {
+    // An answer that did not come in time is not a no: the job is carried on when it shows up, else found absent.
+    if (isFault(error, 'operation_timeout')) {
+      host.unsettled.add(plan.uuid)
+      throw error
+    }
     const message = error instanceof Error ? error.message : String(error)
     await host.images.restore(plan.owners)
     const failed = newFact('BlockJobFailed', { jobId, error: message.slice(0, 16_384) })

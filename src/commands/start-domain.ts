@@ -54,7 +54,7 @@ export async function startDomain(
     await host.reach('start.spawned')
     await recordStarted(host, task, { plan, started })
     await host.reach('start.started')
-    if (!plan.paused) await host.driver.resume(uuid, AbortSignal.timeout(host.limits.hypervisorMs))
+    if (!plan.paused) await letRun(host, plan)
     return { uuid, name: plan.name, id: plan.domainId }
   })
 }
@@ -152,6 +152,21 @@ async function recordIntent(host: Host, task: Task, plan: Plan): Promise<void> {
   task.intended = true
 }
 
+/** The first instruction of the guest, once the log knows its process. */
+async function letRun(host: Host, { uuid, name }: Plan): Promise<void> {
+  try {
+    await host.driver.resume(uuid, AbortSignal.timeout(host.limits.hypervisorMs))
+  } catch (error) {
+    host.unsettled.add(uuid)
+    const why = error instanceof Error ? error.message : String(error)
+    throw new Fault(
+      'operation_failed',
+      `Domain "${name}" has a process, but its CPUs could not be let run: ${why}; what became of it is settled later`,
+      { cause: error },
+    )
+  }
+}
+
 async function act(host: Host, task: Task, plan: Plan): Promise<StartedDomain> {
   try {
     await host.images.grant(plan.owners)
@@ -191,6 +206,7 @@ async function recordStarted(
     })
   } catch (error) {
     // A process that the log does not know must not run a guest: it never ran one instruction.
+    host.unsettled.add(plan.uuid)
     await host.driver.destroy(plan.uuid, AbortSignal.timeout(host.limits.hypervisorMs))
     await recordFailure(host, task, { plan, error })
     throw error
@@ -205,12 +221,17 @@ async function recordFailure(
   const { plan, error } = failure
   await host.images.restore(plan.owners)
   const message = error instanceof Error ? error.message : String(error)
-  const fact = newFact('DomainStartFailed', { error: message.slice(0, 16_384), restored: [...plan.owners] })
+  const failed = newFact('DomainStartFailed', { error: message.slice(0, 16_384), restored: [...plan.owners] })
   try {
+    const facts = [...(await invalidated(host, task, plan)), failed]
     await record(host, task.context, {
       kind: 'fact',
-      decide: (turn) => [...releaseClaims(turn, plan.claims), { stream: domainStream(plan.uuid), facts: [fact] }],
+      decide: (turn) =>
+        domainIn(turn, plan.uuid).run.phase === 'off'
+          ? []
+          : [...releaseClaims(turn, plan.claims), { stream: domainStream(plan.uuid), facts }],
     })
+    host.unsettled.delete(plan.uuid)
   } catch (unrecorded) {
     host.unsettled.add(plan.uuid)
     host.notes.error(
@@ -218,4 +239,14 @@ async function recordFailure(
       'The failure of a start could not be recorded; it is settled when the log is back',
     )
   }
+}
+
+/** A start that failed because its emulator is another one by now: the version dies, and the task with it. */
+async function invalidated(host: Host, task: Task, { caps }: Plan): Promise<readonly AnyFact[]> {
+  const { binary, capsId } = caps.facts
+  const stale = host.driver.checkIdentity(binary, caps.identity)
+  if (stale === null) return []
+  const { context } = task
+  await host.caps.invalidate(binary, { stale, detectedBy: context.caller.procedure, context })
+  return [newFact('TaskAborted', { capsId, reason: `${stale.reason}: was ${stale.was}, is ${stale.is}` })]
 }

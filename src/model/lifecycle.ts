@@ -34,6 +34,8 @@ export interface Lifecycle {
   readonly run: Run
   readonly intent: Intent | null
   readonly snapshotIntent: FactOf<'SnapshotRequested'>['data'] | null
+  /** Changes of files' owners that were made for this run, the first one of each file: what its end takes back. */
+  readonly granted: FactOf<'DomainStartRequested'>['data']['owners']
 }
 
 /** A domain that never was. */
@@ -43,6 +45,7 @@ export const noLifecycle: Lifecycle = {
   run: { phase: 'off' },
   intent: null,
   snapshotIntent: null,
+  granted: [],
 }
 
 /** The lifecycle after a fact. */
@@ -61,7 +64,9 @@ export function evolveLifecycle(state: Lifecycle, event: AnyFact): Lifecycle {
     case 'DomainAutostartChanged':
       return { ...state, autostart: event.data.autostart }
     case 'DomainStartRequested':
-      return { ...state, run: { phase: 'starting', requested: event.data }, intent: null }
+      return { ...starting(state, event.data), granted: firstOfEachFile(event.data.owners) }
+    case 'BlockJobRequested':
+      return { ...state, granted: firstOfEachFile([...state.granted, ...event.data.owners]) }
     case 'DomainStarted':
       return state.run.phase === 'starting'
         ? {
@@ -87,7 +92,7 @@ export function evolveLifecycle(state: Lifecycle, event: AnyFact): Lifecycle {
     case 'DomainDestroyed':
     case 'DomainShutOff':
     case 'DomainCrashed':
-      return { ...state, run: { phase: 'off' }, intent: null, snapshotIntent: null }
+      return { ...state, run: { phase: 'off' }, intent: null, snapshotIntent: null, granted: [] }
     case 'SnapshotRequested':
       return { ...state, snapshotIntent: event.data }
     case 'SnapshotCreated':
@@ -99,6 +104,14 @@ export function evolveLifecycle(state: Lifecycle, event: AnyFact): Lifecycle {
     default:
       return state
   }
+}
+
+function starting(state: Lifecycle, requested: FactOf<'DomainStartRequested'>['data']): Lifecycle {
+  return { ...state, run: { phase: 'starting', requested }, intent: null }
+}
+
+function firstOfEachFile(owners: Lifecycle['granted']): Lifecycle['granted'] {
+  return owners.filter((change, at) => owners.findIndex((other) => other.path === change.path) === at)
 }
 
 function withPaused(state: Lifecycle, paused: boolean): Lifecycle {
