@@ -96,20 +96,10 @@ export class CapabilityAudit {
 
   take(event: AuditedEvent): void {
     const { fact } = event
-    switch (fact.type) {
-      case 'HostFactsObserved':
-        this.#host = { view: fact.data, position: event.position }
-        return
-      case 'EmulatorProbed':
-      case 'EmulatorReprobed':
-        this.#probed(event, fact)
-        return
-      case 'EmulatorInvalidated':
-        this.#invalidated(event, fact.data)
-        return
-      default:
-        if (event.capsId !== null && !passive.has(fact.type)) this.#used(event, event.capsId)
-    }
+    if (fact.type === 'HostFactsObserved') this.#host = { view: fact.data, position: event.position }
+    else if (fact.type === 'EmulatorProbed' || fact.type === 'EmulatorReprobed') this.#probed(event, fact)
+    else if (fact.type === 'EmulatorInvalidated') this.#invalidated(event, fact.data)
+    else if (event.capsId !== null && !passive.has(fact.type)) this.#used(event, event.capsId)
   }
 
   /** What was found; files whose content is known by now decide what could not be decided when they were seen. */

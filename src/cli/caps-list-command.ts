@@ -142,11 +142,10 @@ function documentOf(row: EmulatorVersion): object {
     to_position: _until,
     ...columns
   } = row
-  const camel = Object.entries(columns).map(([name, value]) => [
-    name.replaceAll(/_(.)/g, (_, letter: string) => letter.toUpperCase()),
-    value,
-  ])
-  const facts: Record<string, unknown> = Object.fromEntries(camel)
+  const facts: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(columns)) {
+    facts[name.replaceAll(/_(.)/g, (_, letter: string) => letter.toUpperCase())] = value
+  }
   return { ...facts, probedAt: probedAtUs === 0n ? null : utcTime(probedAtUs), sincePosition: fromPosition }
 }
 

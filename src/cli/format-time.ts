@@ -21,15 +21,15 @@ export function microsecondsOf(timestamp: string): bigint {
 }
 
 const steps = [
-  { unit: 'd', us: 86_400_000_000n, then: 'h', thenUs: 3_600_000_000n },
-  { unit: 'h', us: 3_600_000_000n, then: 'min', thenUs: 60_000_000n },
-  { unit: 'min', us: 60_000_000n, then: 's', thenUs: 1_000_000n },
+  { unit: 'd', us: 86_400_000_000n, rest: 'h', restUs: 3_600_000_000n },
+  { unit: 'h', us: 3_600_000_000n, rest: 'min', restUs: 60_000_000n },
+  { unit: 'min', us: 60_000_000n, rest: 's', restUs: 1_000_000n },
 ] as const
 
 /** A length of time with two units at most: `850 ms`, `12.3 s`, `2 h 5 min`. */
 export function duration(lengthUs: bigint): string {
-  for (const { unit, us, then, thenUs } of steps) {
-    if (lengthUs >= us) return `${lengthUs / us} ${unit} ${(lengthUs % us) / thenUs} ${then}`
+  for (const { unit, us, rest, restUs } of steps) {
+    if (lengthUs >= us) return `${lengthUs / us} ${unit} ${(lengthUs % us) / restUs} ${rest}`
   }
   if (lengthUs >= 1_000_000n) return `${(Number(lengthUs) / 1_000_000).toFixed(1)} s`
   return `${lengthUs / 1000n} ms`

@@ -39,8 +39,8 @@ const rows: Readonly<Record<Invalidation['reason'], ReasonRow>> = {
   kvm_appeared: kvm,
   kvm_gone: kvm,
   host_cpu_changed: {
-    value: (identity) => identity.hostCpu,
-    host: (view) => view.hostCpu,
+    value: (identity) => cpuText(identity.hostCpu),
+    host: (view) => cpuText(view.hostCpu),
     recorded: (identity) => identity.hostCpu,
   },
   microcode_changed: {
@@ -85,8 +85,8 @@ export function judgeByNextProbe(
   invalidation: Invalidation,
   { before, after }: { readonly before: Identity; readonly after: Identity },
 ): Verdict | null {
-  const { value } = rows[invalidation.reason]
-  const [was, is] = [value(before), value(after)]
+  const row = rows[invalidation.reason]
+  const [was, is] = [row.value(before), row.value(after)]
   if (was === null || was !== is) return null
   return { justified: false, why: `nothing differed: the probe that followed found "${was}" again` }
 }
@@ -110,10 +110,18 @@ export function hostDifference(
   // Without an accelerator the guest's CPU is the emulator's own, and the host does not matter.
   if (!identity.kvmUsable) return null
   const pairs: readonly Difference[] = [
-    { reason: 'host_cpu_changed', was: identity.hostCpu, is: host.hostCpu },
+    { reason: 'host_cpu_changed', was: cpuText(identity.hostCpu), is: cpuText(host.hostCpu) },
     { reason: 'microcode_changed', was: identity.microcode ?? 'none', is: host.microcode ?? 'none' },
     { reason: 'kernel_changed', was: identity.kernel, is: host.kernel },
     { reason: 'nested_kvm_changed', was: String(identity.nestedKvm), is: String(host.nestedKvm) },
   ]
   return pairs.find((pair) => pair.was !== pair.is) ?? null
+}
+
+/** The two records of a CPU are written by different hands, so only the words count, not what stands between them. */
+function cpuText(cpu: string): string {
+  return cpu
+    .split(/[\s/]+/)
+    .filter((word) => word !== '')
+    .join(' ')
 }

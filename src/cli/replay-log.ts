@@ -1,0 +1,87 @@
+import pg from 'pg'
+import { readSqlFiles } from '../eventstore/package-files.ts'
+import { LogReads } from '../eventstore/log-reads.ts'
+import { clientConfig } from '../eventstore/postgres-client.ts'
+import { errorCode } from '../protocol/error-codes.ts'
+import { controlProcedures } from '../protocol/control-procedures.ts'
+import { projections } from '../open-log.ts'
+import { decodeRecorded } from '../readmodel/memory-read-models.ts'
+import { readDeadLetters } from '../readmodel/projection-book.ts'
+import { letterKey, ProjectionRun } from '../readmodel/projection-run.ts'
+import { loadRows, readAllColumns } from '../readmodel/projection-tables.ts'
+import type { Projection } from '../readmodel/projection.ts'
+import { replayCheck } from '../readmodel/replay-check.ts'
+import { withClient } from '../readmodel/with-client.ts'
+import { ControlClient, DaemonRefusal } from './control-client.ts'
+import { isRunning, readDaemonFile } from './daemon-file.ts'
+import type { History } from './history.ts'
+import type { Invocation } from './invocation.ts'
+import { replayReportSchema, type ShownReplay } from './replay-report.ts'
+import * as v from 'valibot'
+
+/**
+ * Replays the log and compares: the running daemon does it where it can, since only it has the rows in memory; else this
+ * process, beside whoever writes, with the right to make a schema.
+ */
+export async function replayLog(history: History, config: Invocation['config']): Promise<ShownReplay> {
+  return (await askDaemon(config)) ?? (await replayHere(history))
+}
+
+async function askDaemon(config: Invocation['config']): Promise<ShownReplay | null> {
+  const daemon = config.database === null ? readDaemonFile(config.socketDir) : null
+  if (daemon === null || !isRunning(daemon)) return null
+  using client = await ControlClient.open(config)
+  try {
+    const { report } = await client.call(controlProcedures.replayCheck, {})
+    return { ...v.parse(v.pipe(v.string(), v.parseJson(), replayReportSchema), report), memory: true }
+  } catch (error) {
+    if (error instanceof DaemonRefusal && error.code === errorCode.noSupport) return null
+    throw error
+  }
+}
+
+async function replayHere(history: History): Promise<ShownReplay> {
+  const pool = new pg.Pool({ ...clientConfig(history.address, 'chronovisor replay'), max: 2 })
+  pool.on('error', () => undefined) // a connection that breaks while idle is replaced; a query in flight rejects
+  try {
+    const schema = 'public'
+    const { position } = await history.head()
+    const { columns, live } = await withClient(pool, async (client) => {
+      const found = await readAllColumns(client, { schema, projections })
+      const run = newRun()
+      for (const [table, tableColumns] of found) {
+        await loadRows(client, { schema, columns: tableColumns, into: run.overlay(table).base, at: position })
+      }
+      for (const letter of await readDeadLetters(client, projections)) {
+        run.deadLetters.set(letterKey(letter.projection, letter.stream), letter)
+      }
+      return { columns: found, live: run }
+    })
+    const target = { pool, schema, columns }
+    const reader = new LogReads(pool)
+    const report = await replayCheck({
+      ...{ projections, decode: decodeRecorded, sql: await readSql(), target, reader, live },
+      position: () => position,
+    })
+    // The rows loaded above stand for the daemon's memory; they are the table's, whose differences are listed already.
+    const differences = report.differences.filter((difference) => difference.where === 'table')
+    return { ...report, tables: [...report.tables], differences, deadLetters: [...report.deadLetters], memory: false }
+  } finally {
+    await pool.end()
+  }
+}
+
+function newRun(): ProjectionRun {
+  const ignore = (): void => undefined
+  return new ProjectionRun({ projections, decode: decodeRecorded, check: ignore, onQuarantine: ignore })
+}
+
+async function readSql(): Promise<ReadonlyMap<Projection, string>> {
+  const files = await readSqlFiles('projections')
+  return new Map(
+    projections.map((projection) => {
+      const name = `${projection.name.replaceAll('_', '-')}.sql`
+      return [projection, files.find((file) => file.name === name)?.text ?? ''] as const
+    }),
+  )
+}

@@ -1,0 +1,154 @@
+import type { Run } from './invocation.ts'
+
+/** A subcommand: what `--help` says of it, and where its code is. One row per subcommand; the code is loaded when it is called. */
+export interface Subcommand {
+  /** Words that call it, for example `caps list`. */
+  readonly name: string
+  /** Positional arguments in the notation of commander: `<needed> [optional]`. */
+  readonly args?: string
+  readonly summary: string
+  readonly options?: readonly (readonly [flags: string, meaning: string])[]
+  /** Command lines that show it, without the program's name. */
+  readonly examples: readonly string[]
+  readonly load: () => Promise<Run>
+}
+
+const asOf = ['--as-of <TIME>', 'look at this moment instead of now'] as const
+const since = ['--since <TIME>', 'only from this moment on'] as const
+const reason = ['--reason <TEXT>', 'why, recorded with the change'] as const
+
+/** All subcommands that read the log or ask the daemon for something, in the order of the help. */
+export const subcommands: readonly Subcommand[] = [
+  {
+    name: 'status',
+    summary: 'the daemon, its database and its log',
+    examples: ['status', 'status --json'],
+    load: async () => (await import('./status-command.ts')).statusCommand,
+  },
+  {
+    name: 'log',
+    args: '[stream-or-domain]',
+    summary: 'who did what, when and why',
+    options: [
+      since,
+      ['--until <TIME>', 'only up to this moment'],
+      ['-t, --type <TYPES>', 'only events of these types, separated by commas'],
+      ['-n, --number <N>', 'only the last N events'],
+      ['-r, --reverse', 'newest first'],
+      ['-f, --follow', 'go on with what comes'],
+    ],
+    examples: [
+      'log',
+      'log web --since -2h',
+      'log --type DomainDefined,DomainStarted -n 20',
+      'log --since "2026-03-03 10:00" --until @182733',
+      'log --follow --json',
+    ],
+    load: async () => (await import('./log-command.ts')).logCommand,
+  },
+  {
+    name: 'why',
+    args: '<position>',
+    summary: 'an event, what led to it and who asked for it',
+    examples: ['why @182733'],
+    load: async () => (await import('./why-command.ts')).whyCommand,
+  },
+  {
+    name: 'trace',
+    args: '<id>',
+    summary: 'everything that one request, command or job did',
+    examples: ['trace 0197c0de-0000-7000-8000-000000000001'],
+    load: async () => (await import('./why-command.ts')).traceCommand,
+  },
+  {
+    name: 'xml',
+    args: '<domain>',
+    summary: 'the definition of a domain at any moment',
+    options: [
+      asOf,
+      ['--diff <TIME>', 'what is different at this other moment'],
+      ['--inactive', 'the definition of the next start, also of a running domain'],
+      ['--submitted', 'the text as the client sent it, byte for byte'],
+    ],
+    examples: ['xml web', 'xml web --as-of -2d', 'xml web --as-of @120 --diff now'],
+    load: async () => (await import('./xml-command.ts')).xmlCommand,
+  },
+  {
+    name: 'chain',
+    args: '<domain> [disk]',
+    summary: 'the backing chain of a disk, what created each file, and the files that left',
+    options: [asOf],
+    examples: ['chain web vda', 'chain web vda --as-of 2026-03-03T10:00:00Z', 'chain adopt web vda'],
+    load: async () => (await import('./chain-command.ts')).chainCommand,
+  },
+  {
+    name: 'chain adopt',
+    args: '<domain> <disk>',
+    summary: 'declare the chain that is found on disk now to be the right one',
+    options: [reason],
+    examples: ['chain adopt web vda --reason "base rebased by hand, CHG-1234"'],
+    load: async () => (await import('./chain-adopt-command.ts')).chainAdoptCommand,
+  },
+  {
+    name: 'jobs',
+    summary: 'block jobs that run, or with --all every one',
+    options: [
+      ['-a, --all', 'also those that ended'],
+      ['--failed', 'only those that failed or were lost'],
+      ['-d, --domain <NAME>', 'only those of this domain'],
+      ['--since <TIME>', 'only those asked for from this moment on, ended ones included'],
+    ],
+    examples: ['jobs', 'jobs --all --domain web', 'jobs --failed --since -30d'],
+    load: async () => (await import('./jobs-command.ts')).jobsCommand,
+  },
+  {
+    name: 'caps list',
+    summary: 'emulators with their capability versions',
+    options: [asOf],
+    examples: ['caps list', 'caps list --as-of -7d'],
+    load: async () => (await import('./caps-list-command.ts')).capsListCommand,
+  },
+  {
+    name: 'caps show',
+    args: '<version-or-emulator>',
+    summary: 'everything that is recorded of one capability version',
+    examples: ['caps show /usr/bin/qemu-system-x86_64', 'caps show qemu-system-x86_64 --json'],
+    load: async () => (await import('./caps-list-command.ts')).capsShowCommand,
+  },
+  {
+    name: 'caps invalidations',
+    summary: 'which capability versions died, why, and which domains stood on them',
+    options: [since],
+    examples: ['caps invalidations --since -30d'],
+    load: async () => (await import('./caps-invalidations-command.ts')).capsInvalidationsCommand,
+  },
+  {
+    name: 'caps audit',
+    summary: 'replay why versions were thrown away, and whether one was used that should have been; 3 on a finding',
+    options: [since],
+    examples: ['caps audit', 'caps audit --since -30d --json'],
+    load: async () => (await import('./caps-audit-command.ts')).capsAuditCommand,
+  },
+  {
+    name: 'caps forget',
+    args: '[emulator]',
+    summary: 'throw capability versions away: the emulators are asked again when they are needed',
+    options: [['-a, --all', 'those of all emulators'], reason],
+    examples: ['caps forget /usr/bin/qemu-system-x86_64', 'caps forget --all --reason "new firmware"'],
+    load: async () => (await import('./caps-forget-command.ts')).capsForgetCommand,
+  },
+  {
+    name: 'replay',
+    summary: 'replay the log into shadow tables and compare them with what serves; 3 when they differ',
+    options: [['--check', 'compare, and change nothing']],
+    examples: ['replay --check'],
+    load: async () => (await import('./replay-command.ts')).replayCommand,
+  },
+  {
+    name: 'check',
+    summary: 'check the invariants of the log, the read models and the running domains; 3 on a finding',
+    options: [['-a, --all', 'also those that read the whole log']],
+    examples: ['check', 'check --all --json'],
+    load: async () => (await import('./check-command.ts')).checkCommand,
+  },
+]
