@@ -3,6 +3,7 @@ import { dirname, normalize, sep } from 'node:path'
 import type { ChainRequest, DetectedLayer, ImageFormat } from '../driver/images.ts'
 import type { ImageHeader } from '../image/image-header.ts'
 import { ImageHeaderError } from '../image/image-header-error.ts'
+import { parseBackingFormat } from '../image/parse-backing-format.ts'
 import { parseBackingName } from '../image/parse-backing-name.ts'
 import { readImageHeader } from '../image/read-image-header.ts'
 import { abortFault } from '../util/abort-fault.ts'
@@ -100,18 +101,13 @@ async function backingOf({ backing }: ImageHeader, { layers, roots }: Reading): 
   const container = layers.at(-1)?.path ?? ''
   if (backing === null) return null
   const action = `follow backing file "${printable(backing.name)}" of image "${container}"`
-  const { format } = backing
-  if (format === null) {
+  const format = parseBackingFormat(backing.format)
+  if (format.kind === 'missing') {
     throw chainFault(container, `Cannot ${action}: the image records no format for it, and formats are never guessed`)
   }
-  if (format !== 'qcow2' && format !== 'raw') {
-    throw chainFault(
-      container,
-      `Cannot ${action}: its recorded format is "${printable(format)}", served are qcow2 and raw`,
-    )
-  }
+  if (format.kind === 'unsupported') throw chainFault(container, `Cannot ${action}: ${printable(format.why)}`)
   const path = await insideRoots(targetPath(backing.name, { container, action }), { roots, action })
-  return { path, format }
+  return { path, format: format.format }
 }
 
 function targetPath(
