@@ -40,6 +40,28 @@ const snapshot: Story = {
 }
 const job: Story = { running: true, act: commit }
 
+/** Jobs that end by themselves, over the chain s3 -> s2 -> s1 -> base: pulls and commits in the middle. */
+const quietJobs: Readonly<Record<string, { readonly act: Story['act']; readonly left: readonly string[] }>> = {
+  'a pull of everything': {
+    act: async ({ commands }, uuid) =>
+      await commands.pullBlocks(operator, { uuid, disk: 'vda', base: null, bytesPerSecond: 0n }),
+    left: ['/images/web.s3'],
+  },
+  'a pull down to the base': {
+    act: async ({ commands }, uuid) =>
+      await commands.pullBlocks(operator, { uuid, disk: 'vda', base: '/images/web.qcow2', bytesPerSecond: 0n }),
+    left: ['/images/web.s3', '/images/web.qcow2'],
+  },
+  'a commit in the middle': {
+    act: async ({ commands }, uuid) =>
+      await commands.commitBlocks(
+        operator,
+        commitOf(uuid, { top: '/images/web.s2', base: '/images/web.s1', active: false }),
+      ),
+    left: ['/images/web.s3', '/images/web.s1', '/images/web.qcow2'],
+  },
+}
+
 const stories: Readonly<Record<CrashPoint, Story>> = {
   'define.appended': {
     running: false,
@@ -92,9 +114,38 @@ async function killedAt(point: CrashPoint): Promise<{ daemon: FakeDaemon; uuid: 
   return { daemon, uuid }
 }
 
+/** A job over three overlays, up to the point at which the daemon is killed. */
+async function quietJobKilledAt(point: CrashPoint, act: Story['act']): Promise<{ daemon: FakeDaemon; uuid: string }> {
+  const machine = new FakeMachine()
+  const death = Promise.withResolvers<'died'>()
+  const daemon = machine.boot({
+    at: async (reached, self) => {
+      if (reached !== point) return
+      death.resolve('died')
+      await self.die()
+    },
+  })
+  const { commands } = daemon
+  const { uuid } = await commands.defineDomain(operator, { xml: definitionOf('web'), validate: false })
+  await commands.startDomain(operator, { uuid, paused: false })
+  for (const name of ['s1', 's2', 's3']) await commands.createSnapshot(operator, snapshotOf(uuid, name))
+  void act(daemon, uuid)
+  await machine.time.advance(100_000)
+  expect(await Promise.race([death.promise, Promise.resolve('alive')]), `the job passes ${point}`).toBe('died')
+  return { daemon, uuid }
+}
+
+/** Points at which a snapshot that lost its hypervisor too has complete overlays. */
+const complete: readonly CrashPoint[] = ['snapshot.files', 'snapshot.acted']
+
 describe('reconcileAll()', () => {
-  test.each(crashPoints)('settles everything after the daemon died at %s', async (point) => {
+  const away = [0, 100_000]
+  const rows = crashPoints.flatMap((point) => away.map((awayMs) => ({ point, awayMs })))
+
+  test.each(rows)('settles everything after the daemon died at $point and was away for $awayMs ms', async (row) => {
+    const { point, awayMs } = row
     const { daemon, uuid } = await killedAt(point)
+    await daemon.machine.time.advance(awayMs)
     const next = await daemon.restarted()
     await next.machine.time.advance(300_000)
     await expectSettled(next)
@@ -110,12 +161,51 @@ describe('reconcileAll()', () => {
     }
   })
 
+  const quietPoints = [
+    'job.requested',
+    'job.running',
+    'job.pending',
+    'job.recorded',
+    'job.finalized',
+    'job.concluded',
+    'job.outcome',
+  ] as const
+  const quietRows = Object.entries(quietJobs).flatMap(([name, { act, left }]) =>
+    quietPoints.map((point) => ({ name, act, left, point })),
+  )
+
+  test.each(quietRows)('carries $name to its end after the daemon died at $point', async ({ act, left, point }) => {
+    const { daemon, uuid } = await quietJobKilledAt(point, act)
+    const next = await daemon.restarted()
+    await next.machine.time.advance(100_000)
+    await expectSettled(next)
+    expect(next.rowsOf(uuid).map((row) => row.state)).toEqual([point === 'job.requested' ? 'failed' : 'completed'])
+    if (point !== 'job.requested') expect(next.chain(uuid)).toEqual(left)
+  })
+
+  test.each(quietRows)('knows the chain on disk when $name lost its process too, at $point', async ({ act, point }) => {
+    const { daemon, uuid } = await quietJobKilledAt(point, act)
+    await daemon.machine.time.advance(point === 'job.finalized' ? 1_000 : 0)
+    daemon.driver.guests.kill(uuid)
+    const next = await daemon.restarted()
+    await expectSettled(next)
+    expect(next.host.reads.running()).toEqual([])
+    await next.commands.startDomain(operator, { uuid, paused: false })
+    await expectSettled(next)
+  })
+
   test.each(crashPoints)('settles everything after the daemon and every process died at %s', async (point) => {
     const { daemon, uuid } = await killedAt(point)
     for (const machine of daemon.world.machines) daemon.world.removeMachine(machine.uuid)
     const next = await daemon.restarted()
     await expectSettled(next)
     expect(next.host.reads.running()).toEqual([])
+    if (point.startsWith('snapshot.')) {
+      const overlay = '/images/web.s2'
+      const isMade = complete.includes(point)
+      expect(next.chain(uuid).includes(overlay), 'an overlay that the guest may have written to stays').toBe(isMade)
+      expect(next.world.image(overlay) !== null, 'no overlay is left behind that no chain names').toBe(isMade)
+    }
     // What the log names is what a new start finds.
     await next.commands.startDomain(operator, { uuid, paused: false })
     await expectSettled(next)
