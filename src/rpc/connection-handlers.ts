@@ -41,9 +41,11 @@ export const connectionHandlers: Handlers<Served, Call> = {
   connectGetUri: ({ connection }) => ({ uri: connection.uri.text }),
   connectIsSecure: () => ({ secure: 1 }), // a UNIX socket
   connectGetCapabilities: async ({ texts }) => ({ xml: await texts.hostCapabilitiesXml() }),
-  async connectGetDomainCapabilities({ texts }, { emulator, arch, machine, virtType, flags }) {
+  async connectGetDomainCapabilities({ texts, host }, { emulator, arch, machine, virtType, flags }) {
     refuseUnknownFlags(flags, 0, 'CONNECT_GET_DOMAIN_CAPABILITIES')
-    return { xml: await texts.domainCapabilitiesXml({ binary: emulator, arch, machine, virtType }) }
+    // Who names neither means a guest like the host itself.
+    const wantedArch = emulator === null ? (arch ?? host.nodeInfo().model) : arch
+    return { xml: await texts.domainCapabilitiesXml({ binary: emulator, arch: wantedArch, machine, virtType }) }
   },
   connectGetCpuModelNames({ host }, { arch, needResults, flags }) {
     refuseUnknownFlags(flags, 0, 'CONNECT_GET_CPU_MODEL_NAMES')

@@ -116,14 +116,20 @@ export class DomainCallbackSource {
     const job = this.#jobs.get(jobId)
     if (job === undefined) return noFact
     if (what.ended) this.#jobs.delete(jobId)
-    return [{ kind: 'blockJob', domain: what.domain, ...job, status: what.status }]
+    // After a pivot the disk is another image: clients are told the one that it is now.
+    const completed = what.status === blockJobStatus.completed
+    const path = completed ? (this.#activePath(what.domain.uuid, job.disk) ?? job.path) : job.path
+    return [{ kind: 'blockJob', domain: what.domain, ...job, path, status: what.status }]
   }
 
   #remember(jobId: string, { uuid, disk, type }: { uuid: string; disk: string; type: number }): void {
     const [oldest] = this.#jobs.keys()
     if (this.#jobs.size >= maxJobs && oldest !== undefined) this.#jobs.delete(oldest)
-    const path = this.#reads.chains(uuid).byDisk[disk]?.[0]?.path ?? disk
-    this.#jobs.set(jobId, { disk, path, type })
+    this.#jobs.set(jobId, { disk, path: this.#activePath(uuid, disk) ?? disk, type })
+  }
+
+  #activePath(uuid: string, disk: string): string | undefined {
+    return this.#reads.chains(uuid).byDisk[disk]?.[0]?.path
   }
 }
 

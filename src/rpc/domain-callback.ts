@@ -5,7 +5,7 @@ export type DomainCallback =
   | {
       readonly kind: 'blockJob'
       readonly domain: CallbackDomain
-      /** Target of the disk, and the path of its active image when the job began. */
+      /** Target of the disk, and the path of its active image: when the job began, or after its completion. */
       readonly disk: string
       readonly path: string
       readonly type: number
