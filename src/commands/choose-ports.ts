@@ -1,7 +1,9 @@
 import { createServer } from 'node:net'
 import type { DomainDef } from '../conf/domain-def.ts'
-import { Fault } from '../util/fault.ts'
+import { Fault, isFault } from '../util/fault.ts'
 import type { Host } from './host.ts'
+
+type Vnc = Extract<DomainDef['devices']['graphics'][number], { readonly type: 'vnc' }>
 
 /** TCP ports for the VNC displays of a definition, in its order: the stated one, or the first that no domain has and nobody listens on. */
 export async function choosePorts(
@@ -11,10 +13,20 @@ export async function choosePorts(
   const chosen: number[] = []
   for (const display of definition.devices.graphics) {
     if (display.type !== 'vnc') continue
-    const stated = display.port !== undefined && display.port > 0 && display.autoport !== true ? display.port : null
-    chosen.push(stated ?? (await firstFree(host, chosen)))
+    chosen.push(statedPort(display) ?? (await firstFree(host, chosen)))
   }
   return chosen
+}
+
+/** Whether a refused claim is that of a port that another start took between the choice and its claim: choosing again helps. */
+export function isTakenMeanwhile(error: unknown, definition: DomainDef): boolean {
+  if (!isFault(error, 'resource_busy') || !/^\d+$/.test(error.subject ?? '')) return false
+  const stated = definition.devices.graphics.flatMap((display) => (display.type === 'vnc' ? statedPort(display) : []))
+  return !stated.some((port) => String(port) === error.subject)
+}
+
+function statedPort(display: Vnc): number | null {
+  return display.port !== undefined && display.port > 0 && display.autoport !== true ? display.port : null
 }
 
 async function firstFree(host: Pick<Host, 'reads' | 'vncPorts'>, chosen: readonly number[]): Promise<number> {

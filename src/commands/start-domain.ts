@@ -17,7 +17,7 @@ import type { DomainName } from './commands.ts'
 import type { Host } from './host.ts'
 import { diskChains, imageClaims, imageUses, releaseClaims, takeClaims } from './image-claims.ts'
 import { driftFault, knowChains } from './known-chains.ts'
-import { choosePorts } from './choose-ports.ts'
+import { choosePorts, isTakenMeanwhile } from './choose-ports.ts'
 import { domainIn, readDomain, record } from './record.ts'
 import { CapsInvalidatedError, runCommand, type Task } from './run-command.ts'
 
@@ -47,8 +47,7 @@ export async function startDomain(
   const { uuid } = request
   return await runCommand(host, { caller, uuid }, async (task) => {
     requireKnown(host, uuid)
-    const plan = await planStart(host, task, { ...request, cause: request.cause ?? 'request' })
-    await recordIntent(host, task, plan)
+    const plan = await intendStart(host, task, { ...request, cause: request.cause ?? 'request' })
     await host.reach('start.requested')
     const started = await act(host, task, plan)
     await host.reach('start.spawned')
@@ -57,6 +56,21 @@ export async function startDomain(
     if (!plan.paused) await letRun(host, plan)
     return { uuid, name: plan.name, id: plan.domainId }
   })
+}
+
+/** How often the ports of a start may be taken by other starts before it is refused. */
+const maxPlans = 32
+
+async function intendStart(host: Host, task: Task, request: Parameters<typeof planStart>[2]): Promise<Plan> {
+  for (let attempt = 1; ; attempt++) {
+    const plan = await planStart(host, task, request)
+    try {
+      await recordIntent(host, task, plan)
+      return plan
+    } catch (error) {
+      if (attempt === maxPlans || !isTakenMeanwhile(error, plan.definition)) throw error
+    }
+  }
 }
 
 async function planStart(

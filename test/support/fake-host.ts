@@ -221,7 +221,7 @@ export class FakeDaemon {
       notes,
       limits,
       unsettled: new Set(),
-      vncPorts: { first: 5900, last: 5909 },
+      vncPorts: { first: 5900, last: 5999 },
     }
   }
 
