@@ -1,4 +1,5 @@
-import type { RecordedEvent } from '../eventstore/recorded-event.ts'
+import type { AnyFact } from '../events/catalogue.ts'
+import { commandOfJob } from '../model/job-id.ts'
 import type { ToldEvent } from './told-event.ts'
 
 /** Longest chain of causes that is followed. */
@@ -7,12 +8,29 @@ const mostSteps = 64
 /** A link of a chain of causes: an earlier event, and how it leads to the one after it. */
 export interface Cause {
   readonly event: ToldEvent
-  readonly how: 'caused it' | 'intent of the same command' | 'same request'
+  readonly how: 'caused it' | 'step of the same job' | 'intent of the same command' | 'same request'
 }
 
+/** Facts of a block job that make it go on; the others only tell how far it is. */
+const jobSteps: ReadonlySet<string> = new Set([
+  'BlockJobRequested',
+  'BlockJobPivotRequested',
+  'BlockJobCancelRequested',
+  'BlockJobPivoting',
+  'BlockJobFinalizing',
+])
+
+/** What stands beside an intent and explains nothing by itself. */
+const aside: ReadonlySet<string> = new Set([
+  'ClaimTaken',
+  'ClaimReleased',
+  'BackingChainDetected',
+  'BackingChainVerified',
+])
+
 /**
- * What led to an event, nearest first, among the events before it: the event or command that it names as its cause, else
- * the intent that its own command recorded first, else the first event of the request that it belongs to.
+ * What led to an event, nearest first, among the events before it: the last step of its block job, the event or command that
+ * it names as its cause, the intent that its own command recorded, or the first event of the request that it belongs to.
  */
 export function causesOf(event: ToldEvent, earlier: readonly ToldEvent[]): readonly Cause[] {
   const causes: Cause[] = []
@@ -27,34 +45,40 @@ export function causesOf(event: ToldEvent, earlier: readonly ToldEvent[]): reado
 }
 
 function causeOf(event: ToldEvent, earlier: readonly ToldEvent[]): Cause | null {
-  const before = earlier.filter((one) => one.recorded.position < event.recorded.position && !isClaim(one.recorded))
   const { causationId, commandId, correlationId } = event.meta
-  if (causationId !== null) {
-    const cause =
-      before.find((one) => one.recorded.eventId === causationId) ??
-      before.find((one) => one.meta.commandId === causationId)
-    if (cause !== undefined) return { event: cause, how: 'caused it' }
-  }
-  const intent = before.find((one) => one.meta.commandId === commandId)
+  const before = earlier.filter(
+    (one) => one.recorded.position < event.recorded.position && !aside.has(one.recorded.type),
+  )
+  const jobId = jobIdOf(event.fact)
+  const step = before.findLast(
+    (one) => jobId !== null && jobIdOf(one.fact) === jobId && jobSteps.has(one.recorded.type),
+  )
+  if (step !== undefined) return { event: step, how: 'step of the same job' }
+  const named = before.find((one) => one.recorded.eventId === causationId) ?? intentOf(before, causationId)
+  if (named !== undefined) return { event: named, how: 'caused it' }
+  const intent = intentOf(before, commandId)
   if (intent !== undefined) return { event: intent, how: 'intent of the same command' }
-  if (correlationId === commandId) return null
-  const first = before.find((one) => one.meta.correlationId === correlationId || one.meta.commandId === correlationId)
+  const first = correlationId === commandId ? undefined : before.find((one) => one.meta.correlationId === correlationId)
   return first === undefined ? null : { event: first, how: 'same request' }
 }
 
-/** Claims are taken beside an intent; they explain nothing by themselves. */
-function isClaim({ type }: RecordedEvent): boolean {
-  return type === 'ClaimTaken' || type === 'ClaimReleased'
+/** What a command recorded first: its intent, where it has one. */
+function intentOf(events: readonly ToldEvent[], commandId: string | null): ToldEvent | undefined {
+  return commandId === null ? undefined : events.find((one) => one.meta.commandId === commandId)
 }
 
 /** Ids under which causes of an event may be found. */
-export function idsOf({ meta }: Pick<ToldEvent, 'meta'>): readonly string[] {
-  return [meta.commandId, meta.correlationId, ...(meta.causationId === null ? [] : [meta.causationId])]
+export function idsOf({ meta, fact }: ToldEvent): readonly string[] {
+  const jobId = jobIdOf(fact)
+  const cause = meta.causationId === null ? [] : [meta.causationId]
+  return [meta.commandId, meta.correlationId, ...cause, ...(jobId === null ? [] : [commandOfJob(jobId)])]
 }
 
-/** Whether an event bears one of the ids: as its own name, its command or its request. */
-export function bears({ recorded, meta }: ToldEvent, ids: ReadonlySet<string>): boolean {
-  return ids.has(recorded.eventId) || ids.has(meta.commandId) || ids.has(meta.correlationId)
+/** Whether an event bears one of the ids: as its own name, its command, its request, or its block job's command. */
+export function bears({ recorded, meta, fact }: ToldEvent, ids: ReadonlySet<string>): boolean {
+  const jobId = jobIdOf(fact)
+  const isOfJob = jobId !== null && ids.has(commandOfJob(jobId))
+  return isOfJob || ids.has(recorded.eventId) || ids.has(meta.commandId) || ids.has(meta.correlationId)
 }
 
 /**
@@ -64,4 +88,8 @@ export function bears({ recorded, meta }: ToldEvent, ids: ReadonlySet<string>): 
 export function timeOfId(id: string): bigint | null {
   const match = /^([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.exec(id)
   return match === null ? null : BigInt(`0x${match[1]}${match[2]}`) * 1000n
+}
+
+function jobIdOf(fact: AnyFact | null): string | null {
+  return fact !== null && 'jobId' in fact.data ? fact.data.jobId : null
 }

@@ -1,23 +1,17 @@
 import type { BlockJobRow } from '../../projections/block-jobs.ts'
 import type { OpenIntentRow } from '../../projections/open-intents.ts'
-import { LogCorruptError } from '../eventstore/append-errors.ts'
-import type { RecordedEvent } from '../eventstore/recorded-event.ts'
 import { controlProcedures } from '../protocol/control-procedures.ts'
-import { auditedEvent } from './audited-event.ts'
-import { type CommitRow, LogCheck } from './check-log.ts'
 import { type Hold, OverlapCheck } from './check-overlaps.ts'
 import { type CheckResult, Findings } from './check-result.ts'
 import { checkChains, checkJobEnds, type OpenJob, type RunningDomain } from './check-running.ts'
-import { TaskCheck } from './check-tasks.ts'
+import { checkWholeLog } from './check-whole-log.ts'
 import { ControlClient } from './control-client.ts'
 import { isRunning, readDaemonFile } from './daemon-file.ts'
 import { knownDomains, namesByUuid } from './find-domain.ts'
 import { duration } from './format-time.ts'
 import type { History } from './history.ts'
 import type { Invocation } from './invocation.ts'
-import { tellEvent } from './told-event.ts'
 
-const commitPage = 1_000
 /** An intent may wait for its outcome as long as the slowest command takes; after that nobody works on it. */
 const intentLimitUs = 120_000_000n
 
@@ -31,9 +25,9 @@ export interface CheckOptions {
 
 /** Every invariant that can be looked at from outside, in the order of their numbers as far as reading allows. */
 export async function* checkEverything(history: History, options: CheckOptions): AsyncGenerator<CheckResult, void> {
-  if (options.wholeLog) {
-    yield* await checkWholeLog(history)
-    yield await checkEventIds(history)
+  const log = options.wholeLog ? await checkWholeLog(history) : null
+  if (log !== null) {
+    yield* [log.refused, log.repeated, log.chain, log.tree]
     yield await checkReplay(history, options.config)
   }
   const before = await openJobs(history)
@@ -47,72 +41,9 @@ export async function* checkEverything(history: History, options: CheckOptions):
     { domains, known },
   )
   yield await checkOverlaps(history)
+  if (log !== null) yield log.mixed
   yield await checkIntents(history, options)
   yield await checkQuarantine(history)
-}
-
-async function checkWholeLog(history: History): Promise<readonly CheckResult[]> {
-  const log = new LogCheck()
-  const tasks = new TaskCheck()
-  try {
-    for await (const { commit, events } of commits(history)) {
-      log.take(commit, events)
-      for (const event of events) {
-        const audited = auditedEvent(tellEvent(event))
-        if (audited !== null) tasks.take(audited)
-      }
-    }
-  } catch (error) {
-    if (!(error instanceof LogCorruptError)) throw error
-    log.breakOff(error.message)
-  }
-  return [...log.results(), ...tasks.results()]
-}
-
-/** Commits with their events, up to the one that was the last when the reading began. */
-async function* commits(
-  history: History,
-): AsyncGenerator<{ commit: CommitRow; events: readonly RecordedEvent[] }, void> {
-  const events = history.log.readAll()[Symbol.asyncIterator]()
-  let held: RecordedEvent | null = null
-  for await (const commit of commitRows(history)) {
-    const ofCommit: RecordedEvent[] = []
-    while (true) {
-      if (held === null) {
-        if (BigInt(ofCommit.length) > commit.lastPos - commit.firstPos) break
-        const next = await events.next()
-        if (next.done === true) break
-        held = next.value
-      }
-      if (held.position > commit.lastPos) break
-      ofCommit.push(held)
-      held = null
-    }
-    yield { commit, events: ofCommit }
-  }
-}
-
-async function* commitRows(history: History): AsyncGenerator<CommitRow, void> {
-  const [last] = await history.rows<{ last: bigint | null }>('select max(commit_no) as last from commit')
-  for (let from = 0n; from <= (last?.last ?? -1n); from += BigInt(commitPage)) {
-    const rows = await history.rows<CommitRow & { readonly [column: string]: unknown }>(
-      `select commit_no as "commitNo", prev_commit as "prevCommit", prev_last as "prevLast", first_pos as "firstPos",
-        last_pos as "lastPos", at_us as "atUs", epoch, root from commit
-        where commit_no >= $1::int8 and commit_no < $1::int8 + ${commitPage} and commit_no <= $2::int8 order by commit_no`,
-      [from, last?.last],
-    )
-    yield* rows
-  }
-}
-
-/** I3: an id stands in the log at most once. */
-async function checkEventIds(history: History): Promise<CheckResult> {
-  const rows = await history.rows<{ event_id: string; positions: readonly string[] }>(
-    `select event_id, array_agg(pos::text order by pos) as positions from event group by event_id having count(*) > 1 limit 1000`,
-  )
-  const findings = new Findings()
-  for (const row of rows) findings.add(`event ${row.event_id} stands at @${row.positions.join(', @')}`)
-  return findings.result({ id: 'I3', title: 'no event is recorded twice', note: '' })
 }
 
 /** I6: a replay from position 0 gives what serves. */

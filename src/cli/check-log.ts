@@ -48,16 +48,20 @@ export class LogCheck {
     this.#chain.add(why)
   }
 
-  results(): readonly CheckResult[] {
+  results(): { readonly chain: CheckResult; readonly tree: CheckResult } {
     const note = `${this.#events} events in ${this.#commits} commits, ${this.#revisions.size} streams`
-    return [
-      this.#chain.result({ id: 'I4', title: 'positions and revisions without gaps, commits in one chain', note }),
-      this.#tree.result({
+    return {
+      chain: this.#chain.result({
+        id: 'I4',
+        title: 'positions and revisions without gaps, commits in one chain',
+        note,
+      }),
+      tree: this.#tree.result({
         id: 'I5',
         title: 'the tree of every commit, recomputed from position 0',
         note: `${this.#commits} roots`,
       }),
-    ]
+    }
   }
 
   #followsOn(commit: CommitRow): void {

@@ -42,14 +42,18 @@ export class TaskCheck {
     this.#versions.set(commandId, capsId)
   }
 
-  results(): readonly CheckResult[] {
-    return [
-      this.#refused.result({
+  results(): { readonly refused: CheckResult; readonly mixed: CheckResult } {
+    return {
+      refused: this.#refused.result({
         id: 'I2',
         title: 'a refused command changed nothing',
         note: `${this.#refusals} refusals`,
       }),
-      this.#mixed.result({ id: 'I10', title: 'no task saw two capability versions', note: `${this.#tasks} tasks` }),
-    ]
+      mixed: this.#mixed.result({
+        id: 'I10',
+        title: 'no task saw two capability versions',
+        note: `${this.#tasks} tasks`,
+      }),
+    }
   }
 }

@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import * as v from 'valibot'
 import type { BlockJobRow } from '../../projections/block-jobs.ts'
 import { exitCode } from './exit-code.ts'
@@ -76,7 +77,7 @@ function showJobs(
     job.kind,
     job.pivot_requested && job.state === 'running' ? 'running, then pivot' : job.state,
     duration((job.ended_at_us ?? nowUs) - job.requested_at_us),
-    job.requested_by,
+    basename(job.requested_by),
     job.job_id,
     [job.reason, job.error].filter((text) => text !== null).join('; '),
   ])

@@ -37,7 +37,7 @@ export class LogLines {
     this.#begun = true
     const told = tellEvent(event)
     const { meta } = told
-    const what = shorten(whatOf(told), longestWhat)
+    const what = shorten(this.#named(whatOf(told)), longestWhat)
     const how = `${meta.procedure}${meta.reason === null ? '' : `, because: ${meta.reason}`}`
     const cells = [
       `@${event.position}`.padStart(widths.position),
@@ -61,11 +61,20 @@ export class LogLines {
     ].join('  ')
   }
 
-  /** The domain's name where it is one, else the stream, whose hashes say nothing to people. */
+  /** The domain's name where it is one, else the stream, of whose hashes and UUIDs the beginning is enough for people. */
   #subject(stream: string): string {
     const category = categoryOf(stream)
     const id = stream.slice(category.length + 1)
     if (category === 'domain') return this.#names.get(id) ?? id
-    return /^[0-9a-f]{64}$/.test(id) ? `${category}-${id.slice(0, 12)}…` : stream
+    if (/^[0-9a-f]{64}$/.test(id)) return `${category}-${id.slice(0, 12)}…`
+    return uuid.test(id) ? `${category}-${id.slice(0, 8)}…` : stream
+  }
+
+  /** UUIDs of domains in a text become their names. */
+  #named(text: string): string {
+    return text.replaceAll(uuids, (found) => this.#names.get(found) ?? found)
   }
 }
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+const uuids = /(?<![0-9a-z-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g

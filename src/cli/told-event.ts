@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import { type AnyFact, decodeFact, UnreadableFactError } from '../events/catalogue.ts'
 import { decodeMetadata, type Metadata } from '../events/metadata.ts'
 import type { RecordedEvent } from '../eventstore/recorded-event.ts'
@@ -24,7 +25,7 @@ export function whatOf({ fact, recorded }: ToldEvent): string {
 /** Who did it: program and pid, with the user where it is not root. */
 export function whoOf({ meta }: Pick<ToldEvent, 'meta'>): string {
   const { program, pid, uid } = meta.actor
-  return `${program}[${pid}]${uid === 0 ? '' : ` uid ${uid}`}`
+  return `${basename(program)}[${pid}]${uid === 0 ? '' : ` uid ${uid}`}`
 }
 
 /** Everything that is recorded of an event, as a document for programs; its data stands in it as it was stored. */

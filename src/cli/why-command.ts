@@ -1,4 +1,5 @@
 import type { RecordedEvent } from '../eventstore/recorded-event.ts'
+import { commandOfJob } from '../model/job-id.ts'
 import { bears, type Cause, causesOf, idsOf, timeOfId } from './causes.ts'
 import { CliError } from './cli-error.ts'
 import { exitCode } from './exit-code.ts'
@@ -40,7 +41,7 @@ export async function whyCommand(invocation: Invocation): Promise<number> {
 /** `chronovisor trace ID`: everything that one request or command did. */
 export async function traceCommand(invocation: Invocation): Promise<number> {
   const [text = ''] = invocation.args
-  const id = text.toLowerCase()
+  const id = commandOfJob(text.toLowerCase())
   if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)) {
     throw new CliError(
       `Cannot trace "${text}": it must be the id of a request, command, job or event, as log --json shows it`,

@@ -133,5 +133,6 @@ function showDiff(
     for (const line of lines)
       out.line(line.startsWith('+') ? toned(out, 'good', line) : line.startsWith('-') ? toned(out, 'bad', line) : line)
   }
+  if (lines.length === 0) process.stderr.write(`Domain "${domain.name}" has the same text at both moments\n`)
   return lines.length === 0 ? exitCode.nothing : exitCode.found
 }
