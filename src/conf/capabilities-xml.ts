@@ -109,6 +109,8 @@ function guestElement(facts: EmulatorFacts): XmlElement {
     tree('features', {}, [
       acpi ? tree('acpi', { default: 'on', toggle: 'yes' }) : undefined,
       x86 ? tree('apic', { default: 'on', toggle: 'no' }) : undefined,
+      facts.arch === 'i686' ? tree('pae') : undefined,
+      facts.arch === 'i686' ? tree('nonpae') : undefined,
       tree('cpuselection'),
       tree('deviceboot'),
       tree('disksnapshot', { default: 'on', toggle: 'no' }),

@@ -7,13 +7,16 @@ export const defaultEmulatorDirectories = ['/usr/bin', '/usr/local/bin', '/usr/l
 
 const emulatorName = /^(?:qemu-system-[a-z0-9_]+|qemu-kvm)$/
 
+/** Below libexec distributions keep what is not to be run by name: Debian the i386 emulator behind its wrapper in /usr/bin. */
+const namesIn = (directory: string): RegExp => (directory.endsWith('/libexec') ? /^qemu-kvm$/ : emulatorName)
+
 /** Paths of the emulators in these directories, sorted; none of them is run. */
 export async function findEmulators(directories: readonly string[]): Promise<readonly string[]> {
   const found: string[] = []
   for (const directory of directories) {
     const names = await readdir(directory).catch(() => [])
     for (const name of names) {
-      if (!emulatorName.test(name)) continue
+      if (!namesIn(directory).test(name)) continue
       const path = join(directory, name)
       const executable = await access(path, constants.X_OK).then(
         () => true,
