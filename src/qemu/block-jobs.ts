@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { type BlockJobStart, type HypervisorJob, type HypervisorJobStatus, layerNode } from '../driver/driver.ts'
 import { abortFault } from '../util/abort-fault.ts'
 import { Fault } from '../util/fault.ts'
+import { blockTimeoutMs } from './block-nodes.ts'
 import type { DomainSession } from './domain-session.ts'
 import { hypervisorJobStatus } from './job-status.ts'
 import { QmpError } from './qmp-error.ts'
@@ -17,8 +18,8 @@ const jobsReply = v.array(
   }),
 )
 
-/** Between READY and PENDING the last blocks are copied; the guest may write as fast as it likes. */
-const phaseTimeoutMs = 60_000
+// Between READY and PENDING the last blocks are copied; the guest may write as fast as it likes.
+const phaseTimeoutMs = blockTimeoutMs
 
 /** A number for QEMU out of a bigint; its own numbers are 64 bits wide, JSON's are exact to 2^53. */
 export function qmpNumber(value: bigint, what: string): number {
@@ -28,6 +29,7 @@ export function qmpNumber(value: bigint, what: string): number {
 
 /** Starts a job that stops before its end: QEMU neither finalizes nor forgets it until told to, so that each step can be recorded before it is taken. */
 export async function startJob(session: DomainSession, job: BlockJobStart, signal: AbortSignal): Promise<void> {
+  const options = { signal, timeoutMs: blockTimeoutMs }
   const common = {
     'job-id': job.jobId,
     'auto-finalize': false,
@@ -38,7 +40,7 @@ export async function startJob(session: DomainSession, job: BlockJobStart, signa
     case 'pull': {
       // QEMU writes the base's name into the header of the top; ours is the path that the chain is recorded with.
       const base = job.base === null ? {} : { 'base-node': layerNode(job.base.index), 'backing-file': job.base.path }
-      await session.execute('block-stream', { device: layerNode(job.top.index), ...base, ...common }, { signal })
+      await session.execute('block-stream', { device: layerNode(job.top.index), ...base, ...common }, options)
       return
     }
     case 'commit': {
@@ -47,12 +49,12 @@ export async function startJob(session: DomainSession, job: BlockJobStart, signa
         'base-node': layerNode(job.base.index),
         'backing-file': job.base.path,
       }
-      await session.execute('block-commit', { device: layerNode(job.active.index), ...range, ...common }, { signal })
+      await session.execute('block-commit', { device: layerNode(job.active.index), ...range, ...common }, options)
       return
     }
     case 'active_commit': {
       const base = { 'base-node': layerNode(job.base.index) }
-      await session.execute('block-commit', { device: layerNode(job.top.index), ...base, ...common }, { signal })
+      await session.execute('block-commit', { device: layerNode(job.top.index), ...base, ...common }, options)
     }
   }
 }
@@ -74,14 +76,16 @@ export async function queryDomainJobs(session: DomainSession, signal: AbortSigna
 
 /** READY -> PENDING. Returns when both sides are equal and the guest's writes wait. Throws Fault when the job ends instead. */
 export async function completeDomainJob(session: DomainSession, jobId: string, signal: AbortSignal): Promise<void> {
-  const act = async (): Promise<unknown> => await session.execute('job-complete', { id: jobId }, { signal })
+  const act = async (): Promise<unknown> =>
+    await session.execute('job-complete', { id: jobId }, { signal, timeoutMs: blockTimeoutMs })
   const status = await actAndWait(session, jobId, { act, until: ['pending', 'concluded', 'null'], signal })
   if (status !== 'pending') await throwOutcome(session, { jobId, action: 'complete', signal })
 }
 
 /** PENDING -> concluded. Throws Fault when it concluded in failure. */
 export async function finalizeDomainJob(session: DomainSession, jobId: string, signal: AbortSignal): Promise<void> {
-  const act = async (): Promise<unknown> => await session.execute('job-finalize', { id: jobId }, { signal })
+  const act = async (): Promise<unknown> =>
+    await session.execute('job-finalize', { id: jobId }, { signal, timeoutMs: blockTimeoutMs })
   await actAndWait(session, jobId, { act, until: ['concluded', 'null'], signal })
   const job = (await queryDomainJobs(session, signal)).find((known) => known.jobId === jobId)
   if (job === undefined || job.error !== null) await throwOutcome(session, { jobId, action: 'finalize', signal })
@@ -91,7 +95,7 @@ export async function finalizeDomainJob(session: DomainSession, jobId: string, s
 export async function cancelDomainJob(session: DomainSession, jobId: string, signal: AbortSignal): Promise<void> {
   const act = async (): Promise<void> => {
     try {
-      await session.execute('job-cancel', { id: jobId }, { signal })
+      await session.execute('job-cancel', { id: jobId }, { signal, timeoutMs: blockTimeoutMs })
     } catch (error) {
       const job =
         error instanceof QmpError

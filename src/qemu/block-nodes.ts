@@ -1,5 +1,8 @@
 import { layerNode, storageNode, type DiskLayer } from '../driver/driver.ts'
 
+/** How long a change of the block graph may take: QEMU finishes the guest's requests first, and slow storage takes its time. */
+export const blockTimeoutMs = 60_000
+
 /** How a disk's files are opened, the same for every layer of its chain; named as in `blockdev-add`. */
 export interface NodeOptions {
   readonly cache?: { readonly direct: boolean; readonly 'no-flush': boolean }

@@ -30,7 +30,7 @@ export async function connectNewQemu(path: string, options: ConnectNewQemuOption
   })
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
     try {
-      const limits = { ...options.limits, greetingTimeoutMs: timeoutMs, commandTimeoutMs: timeoutMs }
+      const limits = { ...options.limits, greetingTimeoutMs: timeoutMs }
       return await QmpClient.connect(path, { ...options, signal, limits })
     } catch (error) {
       // An end of the process shows as a broken connection a moment before the exit status arrives.

@@ -18,8 +18,10 @@ export interface DomainSessionOptions {
   /** How the process ended, when this daemon is its parent. */
   readonly ended: Promise<ProcessEnd> | null
   readonly onFact: (fact: DriverFact) => void
-  /** Called once, when the process is dead. */
-  readonly onEnd: () => void
+  /** Called once, when the process is dead; its end is reported when this has settled. */
+  readonly onEnd: (session: DomainSession) => Promise<void>
+  /** How long a process may live on without its monitor before that counts as silence. */
+  readonly closingMs?: number
   /** Makes a new connection to the monitor after one was lost. */
   readonly connect: (path: string, options: QmpConnectOptions) => Promise<QmpClient>
 }
@@ -37,8 +39,7 @@ const jobsReply = v.array(v.object({ id: v.string(), status: hypervisorJobStatus
 
 /** Between two looks at a process whose monitor is gone. */
 const watchPauseMs = 500
-// Between the end of its monitor and its own end a process closes its images.
-const closingMs = 10_000
+const defaultClosingMs = 5_000
 const reconnectTimeoutMs = 3_000
 
 /** One running domain: its process, its monitor, and what it reports. Reports its end exactly once. */
@@ -75,7 +76,12 @@ export class DomainSession {
     void this.#watch()
   }
 
-  /** Whether the monitor is connected and answered the last time. */
+  /** Whether the process is dead or the session was detached. */
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /** Whether the monitor is not connected, or did not answer the last time. */
   get isSilent(): boolean {
     return this.#client === null || this.#silentSinceMs !== null
   }
@@ -190,11 +196,10 @@ export class DomainSession {
   async #onMonitorClosed(client: QmpClient, why: Fault | null): Promise<void> {
     if (this.#isOver || this.#client !== client || why === null) return
     this.#client = null
-    // A QEMU that ends closes its monitor first; one that goes on has lost or broken its monitor.
-    const until = performance.now() + closingMs
+    // A QEMU that ends closes its monitor first, then its images; one that goes on has lost or broken its monitor.
+    const until = performance.now() + (this.options.closingMs ?? defaultClosingMs)
     while (performance.now() < until && !this.#watching.signal.aborted) {
       if (!this.options.processes.isAlive(this.options.process)) return this.#end()
-      if (this.#shutdown === null && performance.now() > until - closingMs / 2) break
       await sleep(10)
     }
     if (this.#isOver) return
@@ -259,7 +264,7 @@ export class DomainSession {
     const { ended, uuid, onFact, onEnd } = this.options
     // Its parent hears of the end a moment after /proc shows it.
     const end = ended === null ? null : await Promise.race([ended, sleep(1000, null)])
-    onEnd()
+    await onEnd(this)
     if (this.#beingDestroyed) return
     onFact({ kind: 'ended', uuid, ...this.#howItEnded(end) })
   }

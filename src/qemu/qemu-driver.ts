@@ -109,7 +109,7 @@ export class QemuDriver implements Driver {
       const shared = { host, processes, user, runDirectory, logDirectory, identities: this.#identities }
       const context = { ...shared, ...this.#listeners(), timeoutMs: startTimeoutMs }
       const { session, started } = await startDomain(request, context, signal)
-      this.#sessions.set(uuid, session)
+      this.#keep(session)
       return started
     } finally {
       this.#starting.delete(uuid)
@@ -120,7 +120,7 @@ export class QemuDriver implements Driver {
     this.#sessions.get(domain.uuid)?.detach()
     this.#sessions.delete(domain.uuid)
     const { result, session } = await reattachDomain(domain, this.#reattachContext(), signal)
-    if (session !== null) this.#sessions.set(domain.uuid, session)
+    if (session !== null) this.#keep(session)
     return result
   }
 
@@ -234,24 +234,34 @@ export class QemuDriver implements Driver {
     throw new Fault('operation_invalid', `Cannot ${action} domain ${uuid}: it is not running, it must be running`)
   }
 
+  // It may have ended since: then nobody would take it out any more.
+  #keep(session: DomainSession): void {
+    if (!session.isOver) this.#sessions.set(session.options.uuid, session)
+  }
+
   #reattachContext(): Parameters<typeof reattachDomain>[1] {
     const { processes, runDirectory, greetingTimeoutMs = 3_000 } = this.#options
     return { processes, runDirectory, greetingTimeoutMs, ...this.#listeners() }
   }
 
-  #listeners(): { readonly onFact: (fact: DriverFact) => void; readonly onEnd: (uuid: string) => void } {
+  #listeners(): {
+    readonly onFact: (fact: DriverFact) => void
+    readonly onEnd: (session: DomainSession) => Promise<void>
+  } {
     return {
       onFact: (fact) => this.#facts.push(fact),
-      onEnd: (uuid) => {
+      onEnd: async (session) => {
+        const { uuid } = session.options
+        // A session that a destroy or a reattachment took out has nothing here any more: the directory may be the next run's.
+        if (this.#sessions.get(uuid) !== session) return
+        await this.#removeDirectory(uuid)
         this.#sessions.delete(uuid)
-        void this.#removeDirectory(uuid)
       },
     }
   }
 
   // What is left there (dead sockets) hinders nobody: the next start makes the directory anew.
   async #removeDirectory(uuid: string): Promise<void> {
-    if (this.#starting.has(uuid)) return
     await rm(domainDirectory(this.#options.runDirectory, uuid), { recursive: true, force: true }).catch(() => undefined)
   }
 

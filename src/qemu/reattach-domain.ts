@@ -1,12 +1,13 @@
 import * as v from 'valibot'
 import type { DriverFact, Reattached, RunningDomain } from '../driver/driver.ts'
 import type { ProcessTable } from '../driver/host-facts.ts'
+import { abortFault } from '../util/abort-fault.ts'
 import { queryDomainJobs } from './block-jobs.ts'
 import { DomainSession, type DomainSessionOptions } from './domain-session.ts'
 import { QmpClient } from './qmp-client.ts'
 import { parseQmpValue } from './qmp-message.ts'
 import { waitForEnd } from './end-process.ts'
-import { checkUuid, findDomainProcess, isProcessOf, monitorPathOf } from './start-domain.ts'
+import { findDomainProcess, isProcessOf, monitorPathOf, queryUuid } from './start-domain.ts'
 
 /** What finding processes again needs. */
 export interface ReattachContext {
@@ -14,7 +15,7 @@ export interface ReattachContext {
   readonly runDirectory: string
   readonly greetingTimeoutMs: number
   readonly onFact: (fact: DriverFact) => void
-  readonly onEnd: (uuid: string) => void
+  readonly onEnd: (session: DomainSession) => Promise<void>
 }
 
 /** What became of a domain, with a session unless it is gone. */
@@ -39,28 +40,22 @@ export async function reattachDomain(
 ): Promise<ReattachOutcome> {
   const gone = await whyGone(domain, context, signal)
   if (gone !== null) return { result: { kind: 'gone', why: gone }, session: null }
+  if (context.processes.isStopped(domain.process)) return silent(newSession(domain, context), 'its process is stopped')
   const session = newSession(domain, context)
-  if (context.processes.isStopped(domain.process)) return silent(session, 'its process is stopped')
-  let client: QmpClient
+  // Bounded as a whole: one domain that answers slowly must not hold up all that are found again after it.
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(2 * context.greetingTimeoutMs)])
+  const limits = { greetingTimeoutMs: context.greetingTimeoutMs }
   try {
-    const limits = { greetingTimeoutMs: context.greetingTimeoutMs, commandTimeoutMs: context.greetingTimeoutMs }
-    client = await QmpClient.connect(domain.monitorPath, { ...session.connectOptions(signal), limits })
+    session.attach(await QmpClient.connect(domain.monitorPath, { ...session.connectOptions(limit), limits }))
+    const result = await readState(session, domain.uuid, limit)
+    if (result.kind === 'running') return { result, session }
+    session.detach()
+    return { result, session: null }
   } catch (error) {
-    if (signal.aborted) throw error
+    session.detach()
+    if (signal.aborted) throw abortFault(signal, `find "${domain.name}" again`)
     if (!context.processes.isAlive(domain.process))
       return { result: { kind: 'gone', why: 'process_gone' }, session: null }
-    return silent(session, error instanceof Error ? error.message : String(error))
-  }
-  session.attach(client)
-  try {
-    return await readState(session, domain, signal)
-  } catch (error) {
-    if (signal.aborted || !context.processes.isAlive(domain.process)) {
-      session.detach()
-      if (signal.aborted) throw error
-      return { result: { kind: 'gone', why: 'process_gone' }, session: null }
-    }
-    session.detach()
     return silent(newSession(domain, context), error instanceof Error ? error.message : String(error))
   }
 }
@@ -80,23 +75,12 @@ export async function findUnrecordedDomain(
   return { uuid: domain.uuid, name: domain.name, process, monitorPath }
 }
 
-async function readState(
-  session: DomainSession,
-  { uuid }: RunningDomain,
-  signal: AbortSignal,
-): Promise<ReattachOutcome> {
-  try {
-    await checkUuid(session, uuid, signal)
-  } catch (error) {
-    if (session.isSilent) throw error
-    session.detach()
-    return { result: { kind: 'gone', why: 'process_is_another' }, session: null }
-  }
+async function readState(session: DomainSession, uuid: string, signal: AbortSignal): Promise<Reattached> {
+  if ((await queryUuid(session, signal)) !== uuid.toLowerCase()) return { kind: 'gone', why: 'process_is_another' }
   const answer = await session.execute('query-status', {}, { signal })
   const { status, running } = parseQmpValue(answer, { shape: runStateReply, of: 'query-status' })
   const jobs = await queryDomainJobs(session, signal)
-  const state = running ? 'running' : status === 'prelaunch' ? 'prelaunch' : 'paused'
-  return { result: { kind: 'running', state, jobs }, session }
+  return { kind: 'running', state: running ? 'running' : status === 'prelaunch' ? 'prelaunch' : 'paused', jobs }
 }
 
 async function whyGone(
@@ -137,7 +121,7 @@ async function confirms(
 
 function newSession(domain: RunningDomain, { processes, onFact, onEnd }: ReattachContext): DomainSession {
   const connect: DomainSessionOptions['connect'] = async (path, options) => await QmpClient.connect(path, options)
-  return new DomainSession({ ...domain, processes, onFact, connect, ended: null, onEnd: () => onEnd(domain.uuid) })
+  return new DomainSession({ ...domain, processes, onFact, connect, ended: null, onEnd })
 }
 
 function silent(session: DomainSession, why: string): ReattachOutcome {

@@ -1,5 +1,5 @@
 import { layerNode, type SnapshotDisk, storageNode } from '../driver/driver.ts'
-import { layerNodeArguments, type NodeOptions, storageNodeArguments } from './block-nodes.ts'
+import { blockTimeoutMs, layerNodeArguments, type NodeOptions, storageNodeArguments } from './block-nodes.ts'
 import type { DomainSession } from './domain-session.ts'
 
 /** What a snapshot needs besides its disks. */
@@ -18,24 +18,25 @@ export async function snapshotDomainDisks(
   disks: readonly SnapshotDisk[],
   { optionsOf, signal }: SnapshotOptions,
 ): Promise<void> {
+  const options = { signal, timeoutMs: blockTimeoutMs }
   const added: string[] = []
   try {
     for (const { target, overlay } of disks) {
       const node = { layer: overlay, readOnly: false, backing: null, options: optionsOf(target) }
-      await session.execute('blockdev-add', storageNodeArguments(node), { signal })
+      await session.execute('blockdev-add', storageNodeArguments(node), options)
       added.unshift(storageNode(overlay.index))
-      await session.execute('blockdev-add', layerNodeArguments(node), { signal })
+      await session.execute('blockdev-add', layerNodeArguments(node), options)
       added.unshift(layerNode(overlay.index))
     }
     const actions = disks.map(({ active, overlay }) => ({
       type: 'blockdev-snapshot',
       data: { node: layerNode(active.index), overlay: layerNode(overlay.index) },
     }))
-    await session.execute('transaction', { actions }, { signal })
+    await session.execute('transaction', { actions }, options)
   } catch (error) {
     // A node in use refuses its deletion, so an overlay that did become active stays.
     for (const name of added)
-      await session.execute('blockdev-del', { 'node-name': name }, { signal }).catch(() => undefined)
+      await session.execute('blockdev-del', { 'node-name': name }, options).catch(() => undefined)
     throw error
   }
 }

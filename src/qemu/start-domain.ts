@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -29,7 +30,7 @@ export interface StartContext {
   readonly logDirectory: string
   readonly timeoutMs: number
   readonly onFact: (fact: DriverFact) => void
-  readonly onEnd: (uuid: string) => void
+  readonly onEnd: (session: DomainSession) => Promise<void>
 }
 
 /** A domain that was started. */
@@ -40,6 +41,9 @@ export interface StartOutcome {
 
 // The kernel may hold a killed process until its reads and writes are done.
 const killedMs = 10_000
+
+// With its CPUs stopped a QEMU has hardly anything to report.
+const maxHeldFacts = 100
 
 const uuidReply = v.object({ UUID: v.string() })
 const kvmReply = v.object({ enabled: v.boolean() })
@@ -69,15 +73,16 @@ export async function startDomain(
   const paths = { directory, monitor: monitorPath, pidFile: join(directory, 'qemu.pid') }
   const hostCpuVendor = context.host.cpu().vendor
   const args = buildCommandLine({ ...request, accelerator, hostCpuVendor, paths, nowMs: Date.now() })
-  refuseSecondProcess(request, context, monitorPath)
+  if (existsSync(directory)) refuseSecondProcess(request, context, monitorPath)
   await freshDirectory(directory, { parent: context.runDirectory, user: context.user })
   const headline = `${new Date().toISOString()} starting ${[caps.binary, ...args].map(quoted).join(' ')}`
   await using log = await openDomainLog(context.logDirectory, { name, uuid, headline })
+  const facts = new HeldFacts(context.onFact)
   let child: SpawnedQemu | null = null
   let session: DomainSession | null = null
   try {
     child = await spawnQemu({ binary: caps.binary, args, user: context.user, outputDescriptor: log.descriptor, action })
-    session = newSession(request, { context, child, monitorPath })
+    session = newSession(request, { context: { ...context, onFact: facts.push }, child, monitorPath })
     const wait = { ...session.connectOptions(signal), process: child, timeoutMs: context.timeoutMs }
     session.attach(await connectNewQemu(monitorPath, wait))
     const running = context.processes.executable(child.pid)
@@ -92,6 +97,7 @@ export async function startDomain(
       terminals: await terminalsOf(session, signal),
       vncPorts: request.vncPorts,
     } as const
+    facts.release()
     return { session, started }
   } catch (error) {
     session?.detach()
@@ -102,6 +108,26 @@ export async function startDomain(
     const explained = await withTail(error, { action, log })
     await rm(directory, { recursive: true, force: true })
     throw explained
+  }
+}
+
+/** Facts of a QEMU whose start is not decided: a start that fails is an error, not the end of a run. */
+class HeldFacts {
+  readonly #onFact: (fact: DriverFact) => void
+  #held: DriverFact[] | null = []
+
+  constructor(onFact: (fact: DriverFact) => void) {
+    this.#onFact = onFact
+  }
+
+  readonly push = (fact: DriverFact): void => {
+    if (this.#held === null) this.#onFact(fact)
+    else if (this.#held.length < maxHeldFacts) this.#held.push(fact)
+  }
+
+  release(): void {
+    for (const fact of this.#held ?? []) this.#onFact(fact)
+    this.#held = null
   }
 }
 
@@ -164,7 +190,7 @@ function newSession(
   return new DomainSession({
     ...{ uuid, name, process, monitorPath, processes, onFact, connect },
     ended: child.ended,
-    onEnd: () => onEnd(uuid),
+    onEnd,
   })
 }
 
@@ -175,7 +201,8 @@ interface ExpectedAnswers {
 }
 
 async function checkAnswers(session: DomainSession, { uuid, accelerator, signal }: ExpectedAnswers): Promise<void> {
-  await checkUuid(session, uuid, signal)
+  const found = await queryUuid(session, signal)
+  if (found !== uuid.toLowerCase()) throw new Fault('operation_failed', `Cannot use this QEMU: it runs domain ${found}`)
   const kvm = parseQmpValue(await session.execute('query-kvm', {}, { signal }), { shape: kvmReply, of: 'query-kvm' })
   if (kvm.enabled !== (accelerator === 'kvm')) {
     throw new Fault(
@@ -185,17 +212,10 @@ async function checkAnswers(session: DomainSession, { uuid, accelerator, signal 
   }
 }
 
-/** Throws Fault when the monitor belongs to another domain. */
-export async function checkUuid(session: DomainSession, uuid: string, signal: AbortSignal): Promise<void> {
-  const { UUID } = parseQmpValue(await session.execute('query-uuid', {}, { signal }), {
-    shape: uuidReply,
-    of: 'query-uuid',
-  })
-  if (UUID.toLowerCase() === uuid.toLowerCase()) return
-  throw new Fault(
-    'operation_failed',
-    `Cannot use monitor "${session.options.monitorPath}": it belongs to domain ${UUID}, not to ${uuid}`,
-  )
+/** UUID of the domain that a monitor belongs to, lower case. */
+export async function queryUuid(session: DomainSession, signal: AbortSignal): Promise<string> {
+  const answer = await session.execute('query-uuid', {}, { signal })
+  return parseQmpValue(answer, { shape: uuidReply, of: 'query-uuid' }).UUID.toLowerCase()
 }
 
 /** What QEMU has no argument for. */
