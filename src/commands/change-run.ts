@@ -190,11 +190,8 @@ export async function destroyDomain(
       act: async () => await host.driver.destroy(uuid, AbortSignal.timeout(host.limits.hypervisorMs)),
     })
     await host.reach('destroy.acted')
-    try {
+    await settledLater(host, { uuid, done: 'DomainDestroyed' }, async () => {
       await endRun(host, task.context, { uuid, how: { kind: 'destroyed' } })
-    } catch (error) {
-      host.unsettled.add(uuid)
-      throw error
-    }
+    })
   })
 }

@@ -194,14 +194,28 @@ async function act(host: Host, task: Task, what: { readonly plan: Plan; readonly
     }
     const message = error instanceof Error ? error.message : String(error)
     await host.images.restore(plan.owners)
-    const failed = newFact('BlockJobFailed', { jobId, error: message.slice(0, 16_384) })
+    await recordFailure(host, task, { uuid: plan.uuid, jobId, error: message.slice(0, 16_384) })
+    throw error
+  }
+}
+
+async function recordFailure(
+  host: Host,
+  task: Task,
+  failure: { readonly uuid: string; readonly jobId: string; readonly error: string },
+): Promise<void> {
+  const { uuid, jobId, error } = failure
+  const failed = newFact('BlockJobFailed', { jobId, error })
+  try {
     await record(host, task.context, {
       kind: 'fact',
       decide: (turn) => [
-        { stream: domainStream(plan.uuid), facts: domainIn(turn, plan.uuid).jobs[jobId] === undefined ? [] : [failed] },
+        { stream: domainStream(uuid), facts: domainIn(turn, uuid).jobs[jobId] === undefined ? [] : [failed] },
       ],
     })
-    throw error
+  } catch (unrecorded) {
+    host.unsettled.add(uuid)
+    host.notes.error({ err: unrecorded, domain: uuid, job: jobId }, 'A failed start of a block job is settled later')
   }
 }
 
