@@ -28,16 +28,18 @@ export interface Driver {
   /** Asks the guest to power down (ACPI); the end comes as a fact. */
   shutdown(uuid: string, signal: AbortSignal): Promise<void>
   reset(uuid: string, signal: AbortSignal): Promise<void>
-  /** Ends the process: quit by the monitor, SIGTERM, then SIGKILL; returns when it is dead (a zombie is dead). */
+  /** Ends the process: quit by the monitor, SIGTERM, then SIGKILL; returns when it is dead (a zombie is dead). Such an end is no `ended` fact. */
   destroy(uuid: string, signal: AbortSignal): Promise<void>
   /** Puts overlays on top of the named disks, all or none, in one transaction of the hypervisor. */
   snapshotDisks(uuid: string, disks: readonly SnapshotDisk[], signal: AbortSignal): Promise<void>
   startBlockJob(uuid: string, job: BlockJobStart, signal: AbortSignal): Promise<void>
-  /** READY -> PENDING: both sides are equal, the hypervisor holds the guest's writes until finalizeJob or cancelJob. */
+  /** READY -> PENDING; returns when both sides are equal: the hypervisor holds the guest's writes until finalizeJob or cancelJob. */
   completeJob(uuid: string, jobId: string, signal: AbortSignal): Promise<void>
+  /** PENDING -> concluded; returns when the job has taken effect, throws a Fault when it concluded in failure. */
   finalizeJob(uuid: string, jobId: string, signal: AbortSignal): Promise<void>
+  /** Any phase -> concluded without effect; one that has concluded already stays as it is. */
   cancelJob(uuid: string, jobId: string, signal: AbortSignal): Promise<void>
-  /** Removes a concluded job from the hypervisor's memory; its outcome must be recorded before. */
+  /** Removes a concluded job from the hypervisor's memory and closes the files that left the chain; the outcome must be recorded before. */
   dismissJob(uuid: string, jobId: string, signal: AbortSignal): Promise<void>
   /** Bytes per second; 0 = no limit. */
   setJobSpeed(uuid: string, jobId: string, bytesPerSecond: bigint, signal: AbortSignal): Promise<void>

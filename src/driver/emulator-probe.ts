@@ -43,7 +43,7 @@ export interface EmulatorIdentity {
   readonly inode: bigint
   readonly sizeBytes: bigint
   readonly ctimeNs: bigint
-  /** Lower-case hex SHA-256 of the resolved file. */
+  /** Lower-case hex SHA-256 of the resolved file; behind a wrapper, of that hash and the hash of what it runs. */
   readonly sha256: string
   /** Executable of the QEMU that answered: differs from resolvedPath behind a wrapper script. */
   readonly executablePath: string

@@ -45,7 +45,10 @@ export async function grantFiles(changes: readonly OwnershipChange[]): Promise<v
   }
 }
 
-/** Gives files back to their owners; a file that is gone, or was given to somebody else meanwhile, is left alone. Tries all, then throws Fault naming those that failed. */
+/**
+ * Gives files back to their owners; a file that is gone, or was given to somebody else meanwhile, is left alone.
+ * Tries all, then throws Fault naming those that failed.
+ */
 export async function restoreFiles(changes: readonly OwnershipChange[]): Promise<void> {
   const failures: string[] = []
   for (const change of changes.toReversed()) {

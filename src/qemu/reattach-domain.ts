@@ -30,8 +30,8 @@ const runStateReply = v.object({ status: v.string(), running: v.boolean() })
 const endingMs = 2_000
 
 /**
- * Finds a recorded process again: same boot, same pid, same start, the arguments of this domain, and a monitor that names its UUID. Everything else is another's
- * process and is not touched. One that does not answer is watched until it does or ends.
+ * Finds a recorded process again: same boot, same pid, same start, the arguments of this domain, and a monitor that names
+ * its UUID. Everything else is another's process and is not touched. One that does not answer is watched until it does or ends.
  */
 export async function reattachDomain(
   domain: RunningDomain,
