@@ -11,6 +11,7 @@ import { messageOf } from './postgres-failure.ts'
 import type { LogHead } from './recorded-event.ts'
 import type { AppendRequest, StagedAppend, Stager } from './stager.ts'
 import type { StateMemos } from './state-memos.ts'
+import { withTimeLimit } from './time-limit.ts'
 import type { TreeEdge } from './tree-edge.ts'
 
 /** What the writer works with. */
@@ -170,7 +171,8 @@ export class CommitWriter {
     let outcome: Outcome
     try {
       plan = planCommit(batch, { before: this.#head, edge: this.#edge })
-      await this.#parts.partitions.ensure(plan.head.position)
+      const ensured = this.#parts.partitions.ensure(plan.head.position)
+      await withTimeLimit(ensured, { ms: this.#parts.limits.commitTimeoutMs, what: 'making a partition' })
       const own = this.#parts.participants.flatMap((participant) => participant.statements())
       const statement = this.#composer.compose([...plan.statements, ...own])
       const giveUp = (error: Error) => {
@@ -192,10 +194,7 @@ export class CommitWriter {
   async #fill(batch: Batch): Promise<readonly StagedAppend[]> {
     const { limits, stager } = this.#parts
     const staged: StagedAppend[] = []
-    const known = this.#queue
-      .slice(0, limits.batchEvents)
-      .flatMap(({ what }) => (typeof what === 'function' ? [] : [what]))
-    await batch.loadNames(known).catch(() => undefined) // one query for all; who needs what is missing asks again and hears why
+    await stager.prepare(batch, this.#queue.slice(0, limits.batchEvents))
     for (let request = this.#queue[0]; request !== undefined; request = this.#queue[0]) {
       if (staged.length > 0 && (request.alone || staged[0]?.request.alone === true)) break
       this.withdraw(request)

@@ -90,6 +90,7 @@ class Opening {
     const positionAt = (timeUs: bigint) => store.positionAt(timeUs)
     const context = { pool: this.#pool, head, reader: this.#reads, positionAt, signal: this.#signal }
     for (const participant of this.#participants) await participant.open(context)
+    await partitions.settled()
     this.#writer = writer
     if (!this.#session.isConnected) writer.connectionLost(new Error('PostgreSQL closed the connection'))
     return store

@@ -7,6 +7,7 @@ import type { LogReads } from './log-reads.ts'
 import { messageOf } from './postgres-failure.ts'
 import type { RecordedEvent } from './recorded-event.ts'
 import type { StateMemos } from './state-memos.ts'
+import { withTimeLimit } from './time-limit.ts'
 import type { Decide } from './turn.ts'
 
 /** An append on its way: what to append or how to decide it, and who waits for the answer. */
@@ -46,6 +47,12 @@ export class Stager {
 
   constructor(parts: StagerParts) {
     this.#parts = parts
+  }
+
+  /** Reads the names of what waits in one go; who needs what could not be read asks again and hears why. */
+  async prepare(batch: Batch, requests: readonly AppendRequest[]): Promise<void> {
+    const known = requests.flatMap(({ what }) => (typeof what === 'function' ? [] : [what]))
+    await this.#load(() => batch.loadNames(known)).catch(() => undefined)
   }
 
   /** Stages a request; null where the batch has no room for it. Whatever it throws refuses this request and leaves the batch as it was. */
@@ -151,7 +158,8 @@ export class Stager {
 
   async #load<T>(action: () => Promise<T>): Promise<T> {
     try {
-      return await action()
+      const ms = this.#parts.limits.commitTimeoutMs
+      return await withTimeLimit(action(), { ms, what: 'reading what the append needs' })
     } catch (error) {
       throw new LogUnavailableError(this.#parts.nowUs(), messageOf(error), { cause: error })
     }

@@ -6,7 +6,7 @@ import { FencedError, WriterBusyError } from './append-errors.ts'
 import type { SqlStatement } from './commit-statement.ts'
 import type { WriterHolder } from './event-store-options.ts'
 import type { PostgresAddress } from './postgres-address.ts'
-import { clientConfig } from './postgres-client.ts'
+import { writerConfig } from './postgres-client.ts'
 import { messageOf } from './postgres-failure.ts'
 
 // "chronovi" as a number: advisory locks are per database, so one constant serves
@@ -136,7 +136,7 @@ export class WriterSession {
 
   async #connect(): Promise<void> {
     const socket = new Socket()
-    const client = new pg.Client({ ...clientConfig(this.#options.address, 'chronovisor writer'), stream: () => socket })
+    const client = new pg.Client({ ...writerConfig(this.#options.address), stream: () => socket })
     let opened = false
     const lost = (error: Error) => {
       if (!opened || this.#connection?.client !== client) return
