@@ -11,7 +11,8 @@ import { Fault, isFault } from '../util/fault.ts'
 import type { Caller } from './caller.ts'
 import type { CommitRequest } from './commands.ts'
 import { requireKnown } from './define-domain.ts'
-import { chainOfDisk, findLayer } from './find-layer.ts'
+import { activeOf, type BlockJobChoice, type Chain, chooseCommit, choosePull } from './choose-block-job.ts'
+import { chainOfDisk } from './find-layer.ts'
 import type { Host } from './host.ts'
 import { takeClaims } from './image-claims.ts'
 import { domainIn, record } from './record.ts'
@@ -31,8 +32,6 @@ interface Plan {
   readonly written: readonly Layer[]
 }
 
-type Chain = ReturnType<typeof chainOfDisk>
-
 /** Pulls what lies below the active image, down to above `base`, into it. Returns the job's id. */
 export async function pullBlocks(
   host: Host,
@@ -46,62 +45,13 @@ export async function pullBlocks(
 ): Promise<string> {
   return await startJob(host, caller, {
     ...request,
-    choose: (chain) => {
-      const top = activeOf(chain)
-      const base = request.base === null ? null : findLayer(chain, request.base)
-      if (base === top)
-        throw new Fault(
-          'invalid_arg',
-          `Cannot pull disk "${chain.target}": base "${base.path}" is the active image itself`,
-        )
-      return { kind: 'pull', top, base, written: [top] }
-    },
+    choose: (chain) => choosePull(chain, request.base),
   })
 }
 
 /** Merges layers down into `base`; from the active image on when it is the top (then the job waits at READY for a pivot). */
 export async function commitBlocks(host: Host, caller: Caller, request: CommitRequest): Promise<string> {
   return await startJob(host, caller, { ...request, choose: (chain) => chooseCommit(chain, request) })
-}
-
-interface Choice {
-  readonly kind: BlockJobStart['kind']
-  readonly top: Layer
-  readonly base: Layer | null
-  /** Files that QEMU will write to during or at the end of the job. */
-  readonly written: readonly Layer[]
-}
-
-function chooseCommit(chain: Chain, request: CommitRequest): Choice {
-  const active = activeOf(chain)
-  const top = request.top === null ? active : findLayer(chain, request.top)
-  const at = chain.layers.indexOf(top)
-  const below = request.shallow ? chain.layers[at + 1] : chain.layers.at(-1)
-  const base = request.base === null ? below : findLayer(chain, request.base)
-  if (base === undefined || chain.layers.indexOf(base) <= at) {
-    throw new Fault(
-      'invalid_arg',
-      `Cannot commit disk "${chain.target}": there is no image below top "${top.path}" to commit into`,
-    )
-  }
-  if (top === active) {
-    if (!request.active)
-      throw new Fault(
-        'invalid_arg',
-        `Cannot commit disk "${chain.target}": its top is the active image, which needs the active flag`,
-      )
-    return { kind: 'active_commit', top, base, written: [base] }
-  }
-  if (request.active) throw new Fault('invalid_arg', `active commit requested but '${top.path}' is not active`)
-  const overlay = chain.layers[at - 1]
-  return { kind: 'commit', top, base, written: overlay === undefined ? [base] : [base, overlay] }
-}
-
-function activeOf(chain: Chain): Layer {
-  const [active] = chain.layers
-  if (active === undefined)
-    throw new Fault('operation_invalid', `Cannot start a block job: disk "${chain.target}" has no medium`)
-  return active
 }
 
 async function startJob(
@@ -111,7 +61,7 @@ async function startJob(
     readonly uuid: string
     readonly disk: string
     readonly bytesPerSecond: bigint
-    readonly choose: (chain: Chain) => Choice
+    readonly choose: (chain: Chain) => BlockJobChoice
   },
 ): Promise<string> {
   const { uuid } = request
