@@ -136,7 +136,8 @@ function whyNotReadable(error: unknown, name: string): string {
   if (code === '28000') {
     return `Cannot open ${name}: it does not admit this user (${messageOf(error)}); run the command as root or as the user of the daemon`
   }
-  return `Cannot open ${name}: ${messageOf(error)}`
+  const gone = code === 'ENOENT' || code === 'ECONNREFUSED' ? '; it runs while the daemon does' : ''
+  return `Cannot open ${name}: ${messageOf(error)}${gone}`
 }
 
 function messageOf(error: unknown): string {
