@@ -36,7 +36,7 @@ export function decideBlockJob(command: BlockJobCommand, jobs: BlockJobs): reado
       const busy = jobOfDisk(jobs, command.data.disk)
       if (busy !== undefined) {
         throw new Fault(
-          'operation_unsupported',
+          'block_job_active',
           `disk "${command.data.disk}" already has an active block job: ${busy.kind} is ${busy.phase}`,
         )
       }

@@ -35,6 +35,7 @@ export const errorCode = {
   argumentUnsupported: 74,
   operationAborted: 78,
   noDomainMetadata: 80,
+  blockJobActive: 83,
   operationUnsupported: 84,
   resourceBusy: 87,
   accessDenied: 88,

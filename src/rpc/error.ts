@@ -19,6 +19,7 @@ const { qemu, domain, rpc, none, storage, network, nodeDevice, nwfilter, secret 
 const wireRows: Readonly<Record<FaultKind, WireRow>> = {
   access_denied: row(errorCode.operationDenied, domain, 'operation forbidden: '),
   argument_unsupported: row(errorCode.argumentUnsupported, qemu, 'argument unsupported: '),
+  block_job_active: row(errorCode.blockJobActive, qemu, 'block copy still active: '),
   block_job_missing: row(errorCode.invalidArgument, qemu, 'invalid argument: '),
   config_unsupported: row(errorCode.configUnsupported, qemu, 'unsupported configuration: '),
   domain_exists: row(errorCode.operationFailed, domain, 'operation failed: '),

@@ -5,6 +5,7 @@
 export const faultKinds = [
   'access_denied', // a read-only connection, or a peer without the right, asked for a change
   'argument_unsupported', // the request is understood, this flag or argument cannot be served (no guest agent ...)
+  'block_job_active', // the disk has a block job already
   'block_job_missing', // the disk has no active block job
   'config_unsupported', // a definition asks for what this hypervisor or version cannot do
   'domain_exists', // the name or the UUID is already used by another domain
