@@ -7,7 +7,7 @@ import { daemonContext } from './commands/daemon-caller.ts'
 import type { Host, Log } from './commands/host.ts'
 import { liveDefinition, nextDefinition } from './commands/live-definition.ts'
 import { LiveTexts } from './commands/read-texts.ts'
-import { reconcileAll } from './commands/reconcile.ts'
+import { reconcileAll, reconcileUnsettled } from './commands/reconcile.ts'
 import { record } from './commands/record.ts'
 import { composeDriver, type Hypervisor } from './compose-driver.ts'
 import { composeHost } from './compose-host.ts'
@@ -37,6 +37,9 @@ export interface Seams {
   wrapHypervisor?(hypervisor: Hypervisor): Hypervisor
   wrapLog?(log: Log): Log
 }
+
+/** Between two attempts to settle what could not be settled, in milliseconds. */
+const retryMs = 2_000
 
 /** A running daemon. */
 export interface Daemon {
@@ -86,6 +89,8 @@ class RunningDaemon implements Daemon {
   readonly #stopping = new AbortController()
   #reactors: Promise<void> = Promise.resolve()
   #settling: Promise<void> = Promise.resolve()
+  #settlesNow = false
+  #retry: NodeJS.Timeout | null = null
   #opened: AsyncDisposableStack | null = null
 
   constructor(parts: Parts) {
@@ -160,7 +165,11 @@ class RunningDaemon implements Daemon {
     await reconcileAll(this.#host)
     for (const run of this.#host.reads.running()) this.#sampler.start(run.domain_uuid)
     this.#progress.wake()
-    log.onAvailable(() => this.#settle())
+    log.onAvailable(() => this.#settle(reconcileAll))
+    this.#retry = setInterval(() => {
+      if (this.#host.unsettled.size > 0 && !this.#settlesNow) this.#settle(reconcileUnsettled)
+    }, retryMs)
+    this.#retry.unref()
     await this.#server.listen()
     writeDaemonFile({ config, database: database.address, driver: hypervisor.driver.kind })
     void this.#afterReady().catch((error: unknown) => logger.error({ err: error }, 'The work after the start failed'))
@@ -170,6 +179,7 @@ class RunningDaemon implements Daemon {
     const { logger, hypervisor, log } = this.#parts
     await this.#server.close({ graceMs: 5_000 })
     this.#stopping.abort()
+    if (this.#retry !== null) clearInterval(this.#retry)
     await this.#reactors
     await this.#settling
     await this.#progress[Symbol.asyncDispose]()
@@ -201,10 +211,12 @@ class RunningDaemon implements Daemon {
     this.#reactors = followDriverFacts(this.#host, this.#runner, this.#stopping.signal)
   }
 
-  /** What was done while the log was away is settled when it is back; one round at a time. */
-  #settle(): void {
+  /** What was done while the log was away is settled when it is back, what failed is tried again; one round at a time. */
+  #settle(reconcile: (host: Host) => Promise<void>): void {
     this.#settling = this.#settling.then(async () => {
-      if (!this.#stopping.signal.aborted) await reconcileAll(this.#host)
+      this.#settlesNow = true
+      if (!this.#stopping.signal.aborted) await reconcile(this.#host)
+      this.#settlesNow = false
     })
   }
 

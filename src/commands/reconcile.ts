@@ -19,11 +19,20 @@ const parallel = 16
  * happened meanwhile. Afterwards no intent is without an outcome, but those of domains whose monitor is silent.
  */
 export async function reconcileAll(host: Host): Promise<void> {
-  const uuids = new Set([
+  await reconcileDomains(host, [
     ...host.reads.running().map((row) => row.domain_uuid),
     ...host.reads.openIntents().map((row) => row.domain_uuid),
     ...host.unsettled,
   ])
+}
+
+/** Tries again what could not be settled: a silent monitor answers again, a step of a job failed, the log was away. */
+export async function reconcileUnsettled(host: Host): Promise<void> {
+  await reconcileDomains(host, [...host.unsettled])
+}
+
+async function reconcileDomains(host: Host, all: readonly string[]): Promise<void> {
+  const uuids = new Set(all)
   // A job in PENDING holds its guest's writes, so domains with jobs come first.
   const waiting = [...uuids].sort((a, b) => host.reads.jobs(b).length - host.reads.jobs(a).length)
   const workers = Array.from({ length: Math.min(parallel, waiting.length) }, async () => {
