@@ -84,7 +84,7 @@ export function chainsOf(rows: readonly DiskLayerRow[]): Chains {
       },
     })
   }
-  return { byDisk, nextIndex: 1 }
+  return { byDisk, nextIndex: 1, drifts: {} }
 }
 
 function rowsOf(uuid: string, chains: Chains): DiskLayerRow[] {

@@ -22,6 +22,7 @@ import { releaseClaims, takeClaims } from './image-claims.ts'
 import { driftFault, knowChains } from './known-chains.ts'
 import { liveDefinition, nextDefinition } from './live-definition.ts'
 import { domainIn, readDomain, record } from './record.ts'
+import { recordDrifts } from './record-drifts.ts'
 import { runCommand, type Task } from './run-command.ts'
 import { settleSnapshot } from './settle-snapshot.ts'
 
@@ -88,10 +89,7 @@ async function planSnapshot(host: Host, task: Task, request: SnapshotRequest): P
       )
   const [drift] = known.drifts
   if (drift !== undefined) {
-    await record(host, task.context, {
-      kind: 'fact',
-      decide: () => [{ stream: domainStream(uuid), facts: known.drifts }],
-    })
+    await recordDrifts(host, task.context, { uuid, drifts: known.drifts })
     throw driftFault(drift, view.name)
   }
   const external = aligned.disks.filter((disk) => disk.snapshot === 'external')

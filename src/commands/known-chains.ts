@@ -2,7 +2,7 @@ import type { DiskDef } from '../conf/disk-def.ts'
 import type { DomainDef } from '../conf/domain-def.ts'
 import type { BackingStore } from '../conf/storage-source.ts'
 import type { ChainRequest, DetectedLayer, FileIdentity, ImageFormat, Images } from '../driver/images.ts'
-import { type AnyFact, newFact } from '../events/catalogue.ts'
+import { type AnyFact, type FactOf, newFact } from '../events/catalogue.ts'
 import { type Chains, evolveChains, type Layer } from '../model/chain.ts'
 import { Fault } from '../util/fault.ts'
 
@@ -13,7 +13,7 @@ export interface ChainKnowledge {
   /** The chains with those facts applied. */
   readonly chains: Chains
   /** Recorded and found chains that differ; the intent must be refused. */
-  readonly drifts: readonly AnyFact[]
+  readonly drifts: readonly FactOf<'DriftDetected'>[]
 }
 
 /**
@@ -28,7 +28,12 @@ export async function knowChains(
 ): Promise<ChainKnowledge> {
   let chains = domain.chains
   const facts: AnyFact[] = []
-  const drifts: AnyFact[] = []
+  const drifts: FactOf<'DriftDetected'>[] = []
+  const wanted = new Set(disksWithImage(domain.definition).map((disk) => disk.target.dev))
+  for (const disk of Object.keys(chains.byDisk)) {
+    if (!wanted.has(disk)) facts.push(newFact('BackingChainForgotten', { disk }))
+  }
+  chains = facts.reduce(evolveChains, chains)
   for (const disk of disksWithImage(domain.definition)) {
     const recorded = chains.byDisk[disk.target.dev]
     const found =
@@ -47,8 +52,7 @@ export async function knowChains(
 }
 
 /** The fault that a drift is reported by; it names the layer and the way out. */
-export function driftFault(drift: AnyFact, name: string): Fault {
-  if (drift.type !== 'DriftDetected') return new Fault('internal', `Cannot report ${drift.type} as a drift`)
+export function driftFault(drift: FactOf<'DriftDetected'>, name: string): Fault {
   const { disk, layer, why } = drift.data
   return new Fault(
     'operation_failed',

@@ -23,7 +23,7 @@ export interface Reads {
   byUuid(uuid: string): DomainView | null
   byName(name: string): DomainView | null
   byId(id: number): DomainView | null
-  chains(uuid: string): Chains
+  chains(uuid: string): Pick<Chains, 'byDisk'>
   /** Jobs that have not ended. */
   jobs(uuid: string): readonly BlockJobRow[]
   snapshots(uuid: string): readonly SnapshotRow[]

@@ -1,13 +1,13 @@
 import type { HypervisorJob } from '../driver/driver.ts'
 import { type AnyFact, newFact } from '../events/catalogue.ts'
-import { domainStream } from '../events/stream-names.ts'
 import type { BlockJob } from '../model/block-job.ts'
 import { chainAfter } from '../model/chain-effects.ts'
 import type { Domain } from '../model/domain.ts'
 import { commandOfJob } from '../model/job-id.ts'
 import { recordFollowed } from './follow-chain.ts'
 import type { Host } from './host.ts'
-import { type Context, readDomain, record } from './record.ts'
+import { type Context, readDomain } from './record.ts'
+import { recordDrifts } from './record-drifts.ts'
 
 /** Takes on the jobs that the hypervisor still has, and decides those that it does not have any more. */
 export async function reconcileJobs(
@@ -109,7 +109,7 @@ export async function reconcileChains(host: Host, context: Context, uuid: string
       }),
     ]
   })
-  await record(host, context, { kind: 'fact', decide: () => [{ stream: domainStream(uuid), facts: drifts }] })
+  await recordDrifts(host, context, { uuid, drifts })
 }
 
 function same(a: readonly string[], b: readonly string[]): boolean {

@@ -3,7 +3,7 @@ import { unstartable } from '../conf/unstartable.ts'
 import { validateDomain } from '../conf/validate-domain.ts'
 import type { DiskChain, StartedDomain } from '../driver/driver.ts'
 import type { OwnershipChange } from '../driver/images.ts'
-import { type AnyFact, newFact } from '../events/catalogue.ts'
+import { type AnyFact, type FactOf, newFact } from '../events/catalogue.ts'
 import { domainStream } from '../events/stream-names.ts'
 import type { Claim } from '../model/claims.ts'
 import { requireOff } from '../model/domain.ts'
@@ -19,6 +19,7 @@ import { diskChains, imageClaims, imageUses, releaseClaims, takeClaims } from '.
 import { driftFault, knowChains } from './known-chains.ts'
 import { choosePorts, isTakenMeanwhile } from './choose-ports.ts'
 import { domainIn, readDomain, record } from './record.ts'
+import { recordDrifts } from './record-drifts.ts'
 import { CapsInvalidatedError, runCommand, type Task } from './run-command.ts'
 
 /** Everything that was decided before the intent of a start is recorded. */
@@ -124,14 +125,11 @@ function refuseUnstartable(definition: DomainDef): void {
 async function refuseDrift(
   host: Host,
   task: Task,
-  found: { readonly uuid: string; readonly name: string; readonly drifts: readonly AnyFact[] },
+  found: { readonly uuid: string; readonly name: string; readonly drifts: readonly FactOf<'DriftDetected'>[] },
 ): Promise<void> {
   const [first] = found.drifts
   if (first === undefined) return
-  await record(host, task.context, {
-    kind: 'fact',
-    decide: () => [{ stream: domainStream(found.uuid), facts: found.drifts }],
-  })
+  await recordDrifts(host, task.context, found)
   throw driftFault(first, found.name)
 }
 

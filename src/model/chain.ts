@@ -6,14 +6,19 @@ export type Layer = FactOf<'BackingChainDetected'>['data']['layers'][number] & {
   readonly createdBy: string
 }
 
+/** What was found instead of a recorded chain. */
+export type Drift = FactOf<'DriftDetected'>['data']
+
 /** Chains of a domain's disks by target, active image first, and the next index to give to a layer. */
 export interface Chains {
   readonly byDisk: Readonly<Record<string, readonly Layer[]>>
   readonly nextIndex: number
+  /** The drift that stands for a disk: it is recorded once, however often it is met. */
+  readonly drifts: Readonly<Record<string, Drift>>
 }
 
 /** No chain is known. */
-export const noChains: Chains = { byDisk: {}, nextIndex: 1 }
+export const noChains: Chains = { byDisk: {}, nextIndex: 1, drifts: {} }
 
 /** The chains after a fact; what does not touch chains leaves them as they are. */
 export function evolveChains(chains: Chains, event: AnyFact): Chains {
@@ -21,18 +26,22 @@ export function evolveChains(chains: Chains, event: AnyFact): Chains {
     case 'BackingChainDetected':
     case 'BackingChainAdopted':
       return withDisk(
-        chains,
+        withoutDrift(chains, event.data.disk),
         event.data.disk,
         event.data.layers.map((layer) => ({ ...layer, createdBy: 'detection' })),
       )
     case 'BackingChainForgotten': {
       const { [event.data.disk]: _gone, ...byDisk } = chains.byDisk
-      return { ...chains, byDisk }
+      return { ...withoutDrift(chains, event.data.disk), byDisk }
     }
     case 'DomainForgotten':
-      return { ...chains, byDisk: {} }
+      return { ...chains, byDisk: {}, drifts: {} }
     case 'BackingChainVerified':
-      return withFiles(chains, event.data.files)
+      return withFiles(withoutDrift(chains, event.data.disk), event.data.files)
+    case 'DriftDetected':
+      return { ...chains, drifts: { ...chains.drifts, [event.data.disk]: event.data } }
+    case 'DomainStartRequested':
+      return Object.keys(chains.drifts).length === 0 ? chains : { ...chains, drifts: {} }
     case 'DomainDestroyed':
     case 'DomainShutOff':
     case 'DomainCrashed':
@@ -80,5 +89,27 @@ function withFiles(
 
 function withDisk(chains: Chains, disk: string, layers: readonly Layer[]): Chains {
   const highest = layers.reduce((most, layer) => Math.max(most, layer.index), chains.nextIndex - 1)
-  return { byDisk: { ...chains.byDisk, [disk]: layers }, nextIndex: highest + 1 }
+  return { ...chains, byDisk: { ...chains.byDisk, [disk]: layers }, nextIndex: highest + 1 }
+}
+
+function withoutDrift(chains: Chains, disk: string): Chains {
+  const { [disk]: _gone, ...drifts } = chains.drifts
+  return { ...chains, drifts }
+}
+
+/** The drifts that are not recorded yet. */
+export function newDrifts(
+  chains: Chains,
+  found: readonly FactOf<'DriftDetected'>[],
+): readonly FactOf<'DriftDetected'>[] {
+  return found.filter((drift) => {
+    const known = Object.hasOwn(chains.drifts, drift.data.disk) ? chains.drifts[drift.data.disk] : undefined
+    return known === undefined || !sameDrift(known, drift.data)
+  })
+}
+
+function sameDrift(one: Drift, other: Drift): boolean {
+  const sameList = (a: readonly string[], b: readonly string[]): boolean =>
+    a.length === b.length && a.every((path, at) => path === b[at])
+  return one.why === other.why && sameList(one.recorded, other.recorded) && sameList(one.found, other.found)
 }
