@@ -1,16 +1,18 @@
 import type { BlockJobRow } from '../../projections/block-jobs.ts'
 import type { OpenIntentRow } from '../../projections/open-intents.ts'
+import { LogCorruptError } from '../eventstore/append-errors.ts'
 import { controlProcedures } from '../protocol/control-procedures.ts'
 import { type Hold, OverlapCheck } from './check-overlaps.ts'
 import { type CheckResult, Findings } from './check-result.ts'
 import { checkChains, checkJobEnds, type OpenJob, type RunningDomain } from './check-running.ts'
 import { checkWholeLog } from './check-whole-log.ts'
-import { ControlClient } from './control-client.ts'
+import { ControlClient, DaemonRefusal } from './control-client.ts'
 import { isRunning, readDaemonFile } from './daemon-file.ts'
 import { knownDomains, namesByUuid } from './find-domain.ts'
 import { duration } from './format-time.ts'
 import type { History } from './history.ts'
 import type { Invocation } from './invocation.ts'
+import type { ShownReplay } from './replay-report.ts'
 
 /** An intent may wait for its outcome as long as the slowest command takes; after that nobody works on it. */
 const intentLimitUs = 120_000_000n
@@ -46,11 +48,19 @@ export async function* checkEverything(history: History, options: CheckOptions):
   yield await checkQuarantine(history)
 }
 
-/** I6: a replay from position 0 gives what serves. */
+/** I6: a replay from position 0 gives what serves. A log that cannot be read to its end cannot be replayed. */
 async function checkReplay(history: History, config: Invocation['config']): Promise<CheckResult> {
   const { replayLog } = await import('./replay-log.ts')
-  const report = await replayLog(history, config)
   const findings = new Findings()
+  const check = { id: 'I6', title: 'read models are those of a replay' }
+  let report: ShownReplay
+  try {
+    report = await replayLog(history, config)
+  } catch (error) {
+    if (!(error instanceof LogCorruptError || error instanceof DaemonRefusal)) throw error
+    findings.add(error.message)
+    return findings.result({ ...check, note: 'the replay could not be made' })
+  }
   for (const { name, differences } of report.tables) {
     if (differences > 0n) findings.add(`${name}: ${differences} differences; \`chronovisor replay --check\` shows them`)
   }
@@ -58,11 +68,7 @@ async function checkReplay(history: History, config: Invocation['config']): Prom
     findings.add('the rows in memory or the quarantined streams differ; `chronovisor replay --check` shows them')
   }
   const extent = report.memory ? 'tables and memory' : 'tables'
-  return findings.result({
-    id: 'I6',
-    title: 'read models are those of a replay',
-    note: `${extent}, up to @${report.position}`,
-  })
+  return findings.result({ ...check, note: `${extent}, up to @${report.position}` })
 }
 
 async function askHypervisors(config: Invocation['config']): Promise<readonly RunningDomain[] | null> {

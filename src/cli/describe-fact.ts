@@ -47,7 +47,7 @@ const describers: Describers = {
   DomainDestroyed: files,
   DomainShutOff: ({ reason, detail }) => (detail === '' ? reason : `${reason}: ${detail}`),
   DomainCrashed: ({ detail }) => detail,
-  DomainForgotten: nothing,
+  DomainForgotten: ({ name }) => name,
   CommandFailed: ({ intent, error }) => `${intent}: ${error}`,
   TaskAborted: ({ capsId, reason }) => `capability version ${capsId}: ${reason}`,
   BackingChainDetected: ({ disk, layers }) => `${disk}: ${chain(layers)}`,
