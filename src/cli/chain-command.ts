@@ -35,6 +35,13 @@ interface Departure {
   readonly by: ToldEvent | null
 }
 
+/** One disk at the moment that was asked for. */
+interface ShownChain {
+  readonly disk: string
+  readonly layers: readonly LayerVersion[]
+  readonly departures: readonly Departure[]
+}
+
 /** `chronovisor chain`: the files of a disk at any moment, what created each, and those that left with what took them out. */
 export async function chainCommand(invocation: Invocation): Promise<number> {
   const options = v.parse(optionsSchema, invocation.options)
@@ -44,21 +51,16 @@ export async function chainCommand(invocation: Invocation): Promise<number> {
   const domain = await findDomain(history, { wanted, position })
   const versions = await readVersions(history, { uuid: domain.uuid, position })
   const disks = disksOf(versions, { domain, disk })
-  for (const [at, name] of disks.entries()) {
-    const { layers, left } = splitChain(
-      versions.filter((version) => version.disk === name),
-      position,
+  const chains = await Promise.all(
+    disks.map(async (name) => await chainOf(history, { versions, disk: name, position })),
+  )
+  const { out } = invocation
+  if (out.isJson) out.document({ domain: domain.name, uuid: domain.uuid, position, disks: chains.map(documentOf) })
+  else
+    chains.forEach((chain, at) =>
+      show(out, chain, { title: `${domain.name} ${chain.disk} at @${position}`, isFirst: at === 0 }),
     )
-    const departures = await Promise.all(left.map(async (layer) => await departure(history, layer)))
-    if (invocation.out.isJson) continue
-    if (at > 0) invocation.out.line('')
-    show(invocation.out, { domain, disk: name, position, layers, departures })
-  }
-  if (invocation.out.isJson) {
-    const documents = disks.map(async (name) => await documentOf(history, { versions, name, position }))
-    invocation.out.document({ domain: domain.name, uuid: domain.uuid, position, disks: await Promise.all(documents) })
-  }
-  return versions.some((version) => isCurrent(version, position)) ? exitCode.found : exitCode.nothing
+  return chains.some((chain) => chain.layers.length > 0) ? exitCode.found : exitCode.nothing
 }
 
 async function readVersions(
@@ -98,46 +100,44 @@ function disksOf(
   )
 }
 
-async function departure(history: History, layer: WentLayer): Promise<Departure> {
-  const event = await history.event(layer.toPosition)
-  return { layer, by: event === null ? null : tellEvent(event) }
+async function chainOf(
+  history: History,
+  wish: { readonly versions: readonly LayerVersion[]; readonly disk: string; readonly position: bigint },
+): Promise<ShownChain> {
+  const { disk, position } = wish
+  const { layers, left } = splitChain(
+    wish.versions.filter((version) => version.disk === disk),
+    position,
+  )
+  const departures = left.map(async (layer) => {
+    const event = await history.event(layer.toPosition)
+    return { layer, by: event === null ? null : tellEvent(event) }
+  })
+  return { disk, layers, departures: await Promise.all(departures) }
 }
 
 function show(
   out: Output,
-  chain: {
-    readonly domain: KnownDomain
-    readonly disk: string
-    readonly position: bigint
-    readonly layers: readonly LayerVersion[]
-    readonly departures: readonly Departure[]
-  },
+  chain: ShownChain,
+  { title, isFirst }: { readonly title: string; readonly isFirst: boolean },
 ): void {
-  const { domain, disk, position, layers, departures } = chain
-  out.line(toned(out, 'heading', `${domain.name} ${disk} at @${position}`))
+  const { layers, departures } = chain
+  out.lines([...(isFirst ? [] : ['']), toned(out, 'heading', title)])
   if (layers.length === 0) out.line('No chain was recorded at that moment.')
-  else
-    out.lines(
-      formatTable(
-        ['LAYER', 'PATH', 'FORMAT', 'ROLE', 'SIZE', 'SINCE', 'CREATED BY'].map((title) => ({ title })),
-        layers.map(cellsOf),
-      ),
-    )
+  else out.lines(formatTable(layerColumns, layers.map(cellsOf)))
   if (departures.length === 0) return
   out.lines(['', toned(out, 'heading', 'Files that left the chain')])
-  const columns = ['LAYER', 'PATH', 'LEFT', 'AT', 'TAKEN OUT BY'].map((title) => ({ title }))
-  out.lines(
-    formatTable(
-      columns,
-      departures.map(({ layer, by }) => [
-        String(layer.index),
-        layer.path,
-        by === null ? '' : localTime(by.recorded.recordedAtUs),
-        `@${layer.toPosition}`,
-        by === null ? 'an event that is not in the log' : `${by.recorded.type} (${whatOf(by)}; ${whoOf(by)})`,
-      ]),
-    ),
-  )
+  out.lines(formatTable(departureColumns, departures.map(departureCells)))
+}
+
+const layerColumns = ['LAYER', 'PATH', 'FORMAT', 'ROLE', 'SIZE', 'SINCE', 'CREATED BY'].map((title) => ({ title }))
+const departureColumns = ['LAYER', 'PATH', 'LEFT', 'AT', 'TAKEN OUT BY'].map((title) => ({ title }))
+
+function departureCells({ layer, by }: Departure): readonly string[] {
+  const place = [String(layer.index), layer.path]
+  if (by === null) return [...place, '', `@${layer.toPosition}`, 'an event that is not in the log']
+  const what = `${by.recorded.type} (${whatOf(by)}; ${whoOf(by)})`
+  return [...place, localTime(by.recorded.recordedAtUs), `@${layer.toPosition}`, what]
 }
 
 function cellsOf(layer: LayerVersion): readonly string[] {
@@ -153,17 +153,9 @@ function cellsOf(layer: LayerVersion): readonly string[] {
   ]
 }
 
-async function documentOf(
-  history: History,
-  wish: { readonly versions: readonly LayerVersion[]; readonly name: string; readonly position: bigint },
-): Promise<object> {
-  const { layers, left } = splitChain(
-    wish.versions.filter((version) => version.disk === wish.name),
-    wish.position,
-  )
-  const departures = await Promise.all(left.map(async (layer) => await departure(history, layer)))
+function documentOf({ disk, layers, departures }: ShownChain): object {
   return {
-    disk: wish.name,
+    disk,
     layers: layers.map((layer) => ({
       layer: layer.index,
       path: layer.path,
@@ -184,8 +176,4 @@ async function documentOf(
       commandId: by?.meta.commandId ?? null,
     })),
   }
-}
-
-function isCurrent(version: LayerVersion, position: bigint): boolean {
-  return version.fromPosition <= position && (version.toPosition === null || version.toPosition > position)
 }
