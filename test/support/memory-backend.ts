@@ -7,7 +7,8 @@ import type { Commands, DomainName } from '../../src/commands/commands.ts'
 import type { DomainView, Reads } from '../../src/commands/reads.ts'
 import type { DomainDef } from '../../src/conf/domain-def.ts'
 import { parseDomain } from '../../src/conf/parse-domain.ts'
-import type { DomainSample } from '../../src/driver/driver.ts'
+import type { DiskSample, DomainSample } from '../../src/driver/driver.ts'
+import { noChains } from '../../src/model/chain.ts'
 import type { RpcBackend } from '../../src/rpc/backend.ts'
 import { Fault } from '../../src/util/fault.ts'
 
@@ -28,6 +29,10 @@ export class MemoryBackend {
   readonly snapshots = new Map<string, SnapshotRow[]>()
   readonly jobs: BlockJobRow[] = []
   readonly callers: Caller[] = []
+  /** What pulls were asked for. */
+  readonly pulls: unknown[] = []
+  /** Counters of every running domain's disks. */
+  readonly diskSamples: DiskSample[] = []
   /** Commands wait for this before they act. */
   gate: Promise<void> = Promise.resolve()
   /** Put behind every definition that is printed. */
@@ -79,7 +84,7 @@ export class MemoryBackend {
       },
       domains: {
         definition: (domain) => this.#get(domain.uuid).def,
-        sample: (uuid) => (this.#get(uuid).id < 0 ? null : sample),
+        sample: (uuid) => (this.#get(uuid).id < 0 ? null : { ...sample, disks: this.diskSamples }),
         blockInfo: () => ({ capacityBytes: 3n, allocationBytes: 2n, physicalBytes: 1n }),
         jobProgress: () => ({ currentBytes: 10n, totalBytes: 10n, bytesPerSecond: 0n }),
       },
@@ -119,7 +124,7 @@ export class MemoryBackend {
       byUuid: (uuid) => views().find((view) => view.uuid === uuid) ?? null,
       byName: (name) => views().find((view) => view.name === name) ?? null,
       byId: (id) => views().find((view) => view.id === id && view.active) ?? null,
-      chains: () => ({ byDisk: {}, nextIndex: 1 }),
+      chains: () => noChains,
       jobs: (uuid) => this.jobs.filter((job) => job.domain_uuid === uuid),
       snapshots: (uuid) => this.snapshots.get(uuid) ?? [],
       snapshotDisks: () => [],
@@ -162,7 +167,11 @@ export class MemoryBackend {
       destroyDomain: (caller, { uuid }) => silent(become(caller, uuid, 'shutoff')),
       createSnapshot: async () => 's1',
       deleteSnapshot: async () => {},
-      pullBlocks: async () => 'job',
+      pullBlocks: async (caller, request) => {
+        this.callers.push(caller)
+        this.pulls.push(request)
+        return 'job'
+      },
       commitBlocks: async () => 'job',
       endBlockJob: async () => {
         throw new Fault('block_job_missing', 'disk vda does not have an active block job')
@@ -176,15 +185,14 @@ export class MemoryBackend {
         this.callers.push(caller)
         return binary === null ? 3 : 1
       },
-      checkDomains: async () => [
-        {
-          uuid: '',
-          name: '',
+      checkDomains: async () =>
+        [...this.domains.values()].map(({ uuid, name }) => ({
+          uuid,
+          name,
           error: null,
           disks: [{ disk: 'vda', recorded: ['/a', '/b'], found: ['/a'] }],
           jobs: ['job'],
-        },
-      ],
+        })),
     }
   }
 }

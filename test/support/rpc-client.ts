@@ -19,6 +19,8 @@ export class RpcCallError extends Error {
   }
 }
 
+const ownProgram: { readonly number: number; readonly version: number } = programs.remote
+
 interface Waiting {
   readonly settle: (message: Message) => void
   readonly fail: (error: Error) => void
@@ -70,10 +72,13 @@ export class RpcClient implements AsyncDisposable {
     return client
   }
 
-  /** Calls a procedure; throws RpcCallError for an error reply. */
-  async call<P extends Procedure<ArgsOf<P>, ResultOf<P>>>(procedure: P, args: ArgsOf<P>): Promise<ResultOf<P>> {
+  /** Calls a procedure, of libvirt's own program unless another is named; throws RpcCallError for an error reply. */
+  async call<P extends Procedure<ArgsOf<P>, ResultOf<P>>>(
+    procedure: P,
+    args: ArgsOf<P>,
+    { number: program, version } = ownProgram,
+  ): Promise<ResultOf<P>> {
     const serial = this.#serial++
-    const { number: program, version } = programs.remote
     const header = {
       program,
       version,
