@@ -14,7 +14,6 @@ export function isXmlChar(point: number): boolean {
   return point <= 0xd7ff || (point >= 0xe000 && point <= 0xfffd) || (point >= 0x10000 && point <= 0x10ffff)
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose
 const forbidden = /[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/
 
 /** Offset of the first character that XML forbids, or -1. */
