@@ -12,7 +12,7 @@ export const anyInt64 = fc.oneof(
   fc.constantFrom(lowest, highest, 0n, -1n, 2n ** 53n + 1n),
 )
 
-const hexDigit = fc.constantFrom(...'0123456789abcdef')
+const hexDigit = fc.nat(15).map((digit) => digit.toString(16))
 const anySha256 = fc.array(hexDigit, { minLength: 64, maxLength: 64 }).map((digits) => digits.join(''))
 const anyText = fc.oneof(fc.string({ unit: 'binary' }), fc.string())
 

@@ -121,11 +121,13 @@ describe('metadata', () => {
   })
 
   test('loses nothing', () => {
-    const text = fc.option(fc.string({ unit: 'binary' }), { nil: null })
+    const program = fc.string({ unit: 'binary' })
+    const reason = fc.option(program, { nil: null })
     fc.assert(
-      fc.property(anyInt64, fc.nat(), fc.string({ unit: 'binary' }), text, (occurredAtUs, pid, program, reason) => {
+      fc.property(fc.record({ occurredAtUs: anyInt64, pid: fc.nat(), program, reason }), (given) => {
         const metadata = decodeMetadata(Buffer.from(pinned))
-        const changed = { ...metadata, occurredAtUs, reason, actor: { ...metadata.actor, pid, program } }
+        const { pid, program: name, ...others } = given
+        const changed = { ...metadata, ...others, actor: { ...metadata.actor, pid, program: name } }
         expect(decodeMetadata(Buffer.from(encodeMetadata(changed)))).toEqual(changed)
       }),
     )
