@@ -13,10 +13,10 @@ const canRun = requireTool('qemu-system-x86') && requireTool('qemu-utils') && re
 const titleOf = ([command, scene, point, dies]: FaultRow): string => `${command} (${scene}), ${point}: ${dies} dies`
 const results = new Map<string, string>()
 
-describe.skipIf(!canRun).concurrent('after a kill -9 everything is as the log says', { timeout: 600_000 }, () => {
-  const idle: FaultLane[] = []
-  const waiting: ((lane: FaultLane) => void)[] = []
+const idle: FaultLane[] = []
+const waiting: ((lane: FaultLane) => void)[] = []
 
+describe.skipIf(!canRun)('kill -9', () => {
   beforeAll(async () => {
     idle.push(...(await Promise.all(Array.from({ length: laneCount }, async () => await FaultLane.open()))))
   })
@@ -25,35 +25,46 @@ describe.skipIf(!canRun).concurrent('after a kill -9 everything is as the log sa
     process.stdout.write(`\n${matrix(results)}\n`)
   })
 
-  const takeLane = async (): Promise<FaultLane> => {
-    const lane = idle.pop()
-    return lane ?? (await new Promise((resolve) => waiting.push(resolve)))
-  }
-  const giveLane = (lane: FaultLane): void => {
-    const next = waiting.shift()
-    if (next === undefined) idle.push(lane)
-    else next(lane)
-  }
+  describe.concurrent('leaves everything as the log says', { timeout: 600_000 }, () => {
+    test.each(faults.map((row) => [titleOf(row), row] as const))('%s', async (title, row) => {
+      let lane = await takeLane()
+      const stage = stageOf(lane, `f${faults.indexOf(row)}`, randomUUID())
+      try {
+        results.set(title, 'FAILED')
+        await runFault(stage, row)
+        results.set(title, 'ok')
+        await clearStage(stage)
+      } catch (error) {
+        // What it left behind must not be the next row's fault.
+        const said = lane.daemon.output().slice(-6_000)
+        await lane[Symbol.asyncDispose]()
+        lane = await FaultLane.open()
+        expect.unreachable(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n${said}`)
+      } finally {
+        giveLane(lane)
+      }
+    })
+  })
 
-  test.each(faults.map((row) => [titleOf(row), row] as const))('%s', async (title, row) => {
-    let lane = await takeLane()
-    const stage = stageOf(lane, `f${faults.indexOf(row)}`, randomUUID())
-    try {
-      results.set(title, 'FAILED')
-      await runFault(stage, row)
-      results.set(title, 'ok')
-      await clearStage(stage)
-    } catch (error) {
-      // What it left behind must not be the next row's fault.
-      const said = lane.daemon.output().slice(-6_000)
-      await lane[Symbol.asyncDispose]()
-      lane = await FaultLane.open()
-      expect.unreachable(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n${said}`)
-    } finally {
-      giveLane(lane)
+  test('leaves logs in which every check and a replay of everything find nothing', { timeout: 120_000 }, async () => {
+    for (const { daemon } of idle) {
+      const check = await daemon.cli('check', '--all')
+      expect(check.status, check.out + check.err).toBe(0)
+      const replay = await daemon.cli('replay', '--check')
+      expect(replay.status, replay.out + replay.err).toBe(0)
     }
   })
 })
+
+async function takeLane(): Promise<FaultLane> {
+  const lane = idle.pop()
+  return lane ?? (await new Promise((resolve) => waiting.push(resolve)))
+}
+function giveLane(lane: FaultLane): void {
+  const next = waiting.shift()
+  if (next === undefined) idle.push(lane)
+  else next(lane)
+}
 
 /** Commands and points against who dies. */
 function matrix(outcomes: ReadonlyMap<string, string>): string {

@@ -59,6 +59,8 @@ export const faults: readonly FaultRow[] = [
   ['undefineDomain', 'undefine', 'acknowledged', 'daemon', is('absent')],
   ['setAutostart', 'autostart', 'acknowledged', 'daemon', is('shut off', '', 'DomainAutostartChanged')],
   ['adoptChain', 'adopt', 'acknowledged', 'daemon', is('shut off', 'base', 'BackingChainAdopted')],
+  ['forgetCapabilities', 'forget', 'acknowledged', 'daemon', same(is('shut off'))],
+  ['checkDomains', 'check', 'acknowledged', 'daemon', same(is('running', 'base'))],
 
   // Start.
   ['startDomain', 'start', 'start.requested', 'daemon', is('shut off', 'base', 'DomainStartFailed')],

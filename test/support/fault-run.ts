@@ -24,7 +24,7 @@ interface Aftermath extends Before {
 const noWords: Captured = { status: 0, signal: null, out: '', err: '' }
 
 /** Plays one row of the fault table and throws where anything is not as it must be. */
-export async function runFault(stage: Stage, row: FaultRow): Promise<void> {
+export async function runFault(stage: Stage, row: FaultRow, { settleMs = 30_000 } = {}): Promise<void> {
   const [, sceneName, point, dies] = row
   const scene: Scene = scenes[sceneName]
   const { lane, uuid } = stage
@@ -37,7 +37,7 @@ export async function runFault(stage: Stage, row: FaultRow): Promise<void> {
   const after = dies.startsWith('daemon')
     ? await killWithDaemon(stage, { row, scene, before })
     : await killBeside(stage, { row, scene, before })
-  await settled(stage, row)
+  await settled(stage, row, settleMs)
   await checkState(stage, row, after)
   await checkChains(stage, row)
   await checkLeftovers(stage, row)
@@ -108,14 +108,21 @@ async function mustSucceed(acting: Promise<Captured | null>): Promise<void> {
 }
 
 /** Waits until everything that was under way has come to its end. */
-async function settled(stage: Stage, [, , , , expected]: FaultRow): Promise<void> {
+async function settled(stage: Stage, [, , , , expected]: FaultRow, limitMs: number): Promise<void> {
   const { lane, uuid } = stage
   const wanted = expected.job === null ? [] : [expected.job]
-  await eventually(async () => (await lane.openIntents(uuid)).length === 0, { what: 'no intent is without an outcome' })
+  await eventually(async () => (await lane.openIntents(uuid)).length === 0, {
+    what: 'no intent is without an outcome',
+    limitMs,
+  })
   await eventually(async () => same(await lane.openJobs(uuid), wanted), {
     what: 'every job but those waiting has its end',
+    limitMs,
   })
-  await eventually(async () => fits(expected.state, await stateOf(stage)), { what: `the domain is ${expected.state}` })
+  await eventually(async () => fits(expected.state, await stateOf(stage)), {
+    what: `the domain is ${expected.state}`,
+    limitMs,
+  })
 }
 
 async function checkState(stage: Stage, [, , , dies, expected]: FaultRow, after: Aftermath): Promise<void> {

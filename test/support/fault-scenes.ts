@@ -214,6 +214,16 @@ export const scenes = {
     prepare: async (stage) => await define(stage),
     act: async ({ lane, name }) => await lane.daemon.cli('chain', 'adopt', name, 'vda'),
   },
+  forget: {
+    disks: one,
+    prepare: async (stage) => await define(stage),
+    act: async ({ lane }) => await lane.daemon.cli('caps', 'forget', '--all'),
+  },
+  check: {
+    disks: one,
+    prepare: async (stage) => await run(stage),
+    act: async ({ lane }) => await lane.daemon.cli('check'),
+  },
 } as const satisfies Record<string, Scene>
 
 /** Name of one of {@link scenes}. */

@@ -58,9 +58,10 @@ export const guards = [
     prevents: 'how a job ended is forgotten by QEMU before it is recorded',
     driver: (driver) =>
       override(driver, {
-        cancelJob: async (uuid, jobId, signal) => {
-          await driver.cancelJob(uuid, jobId, signal)
-          await driver.dismissJob(uuid, jobId, signal)
+        queryJobs: async (uuid, signal) => {
+          const jobs = await driver.queryJobs(uuid, signal)
+          for (const { jobId, status } of jobs) if (status === 'concluded') await driver.dismissJob(uuid, jobId, signal)
+          return jobs
         },
       }),
   },
