@@ -74,8 +74,11 @@ interface Pending {
 
 const keptTasks = 100
 const mostCommands = 100_000
-/** Facts that do not act by a version, whatever version their task had. */
-const passive: ReadonlySet<string> = new Set(['CommandRefused', 'TaskAborted', 'CommandFailed', 'DomainStartFailed'])
+/** Facts that do not act by a version, whatever version their task had: failures, and what stands beside an intent. */
+const passive: ReadonlySet<string> = new Set([
+  ...['CommandRefused', 'TaskAborted', 'CommandFailed', 'DomainStartFailed'],
+  ...['ClaimTaken', 'ClaimReleased', 'BackingChainDetected', 'BackingChainVerified', 'DriftDetected'],
+])
 
 /** Replays what is recorded about capability versions, event by event in the order of the log. Pure: it reads nothing itself. */
 export class CapabilityAudit {
