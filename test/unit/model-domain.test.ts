@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { AnyFact } from '../../src/events/catalogue.ts'
-import { decideRelease, decideTake, evolveHolders, type Claim, type Holders } from '../../src/model/claims.ts'
 import {
   afterRun,
   checkDefine,
@@ -14,9 +13,6 @@ import {
   requireOff,
   requireRunning,
 } from '../../src/model/domain.ts'
-import { evolveValidCaps } from '../../src/model/emulator-caps.ts'
-import { commandOfJob, jobIdOf } from '../../src/model/job-id.ts'
-import { checkNewSnapshot, decideSnapshotDelete } from '../../src/model/snapshots.ts'
 import { factOf } from '../support/facts.ts'
 import { given } from '../support/given.ts'
 
@@ -143,7 +139,7 @@ describe('checkDefine()', () => {
     ['a name that is taken', [], { nameHolder: 'other' }, "domain 'web' already exists with uuid other"],
     ['another name for a known UUID', [defined], { name: 'mail' }, "domain 'web' is already defined with uuid u"],
     ['another name for a transient one', transient, { name: 'mail' }, "domain 'web' is already defined with uuid u"],
-  ] as const)('judges %s', (_what, facts, change, says) => {
+  ] as const)('judges %s', (...[, facts, change, says]) => {
     const check = () => checkDefine(after(...facts), { ...context, ...change })
     if (says === null) expect(check).not.toThrow()
     else expect(check).toThrow(says)
@@ -194,231 +190,6 @@ describe('requireRunning(), requireOff() and phaseWord()', () => {
     expect(() => requireRunning(after(defined, requested))).toThrow('domain is not running')
     expect(() => requireOff(after(defined, requested))).toThrow('domain is already running')
     expect(() => requireOff(after(defined))).not.toThrow()
-  })
-})
-
-describe('snapshots', () => {
-  const created = (name: string, parent: string | null, metadata = true) =>
-    factOf('SnapshotCreated', { name, parent, metadata, disks: [] })
-  const tree = [created('a', null), created('b', 'a'), created('c', 'b'), created('d', 'b')]
-  const deleted = (name: string, newParentOfChildren: string | null) =>
-    factOf('SnapshotDeleted', { name, newParentOfChildren })
-  const deleting = {
-    initial: noDomain,
-    evolve: evolveDomain,
-    decide: (request: Parameters<typeof decideSnapshotDelete>[1], domain: Domain) =>
-      decideSnapshotDelete(domain.snapshots, request),
-  }
-  const one = { name: 'b', children: false, childrenOnly: false }
-
-  test('are deleted alone, with what is below them, or only what is below them: children first', () => {
-    given(deleting, tree).when(one).thenFacts(deleted('b', 'a'))
-    given(deleting, tree)
-      .when({ ...one, children: true })
-      .thenFacts(deleted('c', 'b'), deleted('d', 'b'), deleted('b', 'a'))
-    given(deleting, tree)
-      .when({ ...one, childrenOnly: true })
-      .thenFacts(deleted('c', 'b'), deleted('d', 'b'))
-  })
-
-  test.each(['x', 'toString', '__proto__', 'constructor'])('refuse to delete %s, which is not recorded', (name) => {
-    given(deleting, tree)
-      .when({ ...one, name })
-      .thenThrows(`no domain snapshot with matching name '${name}'`)
-  })
-
-  test('of any name can be recorded, found and deleted again', () => {
-    fc.assert(
-      fc.property(fc.constantFrom('toString', '__proto__', 'constructor', 'x', ''), (name) => {
-        const domain = after(created(name, null), created('child', name))
-        expect(() => checkNewSnapshot(domain.snapshots, name)).toThrow('a snapshot of that name exists already')
-        const left = decideSnapshotDelete(domain.snapshots, { ...one, name }).reduce(evolveDomain, domain)
-        expect(left.snapshots).toEqual({ parents: { child: null }, current: 'child' })
-      }),
-    )
-  })
-
-  test('give their children to their parent, and pass the current mark up', () => {
-    const { snapshots } = after(...tree, deleted('b', 'a'))
-    expect(snapshots).toEqual({ parents: { a: null, c: 'a', d: 'a' }, current: 'd' })
-    expect(after(...tree, deleted('d', 'b')).snapshots.current).toBe('b')
-    expect(after(...tree, deleted('c', 'b')).snapshots.current).toBe('d')
-    expect(after(created('a', null), deleted('a', null)).snapshots).toEqual({ parents: {}, current: null })
-  })
-
-  test('without metadata are no part of the tree', () => {
-    expect(after(created('a', null, false)).snapshots).toEqual({ parents: {}, current: null })
-  })
-
-  test('always form a forest, whatever is created and deleted', () => {
-    const anyStep = fc.tuple(fc.boolean(), fc.nat(6), fc.boolean(), fc.boolean())
-    fc.assert(
-      fc.property(fc.array(anyStep, { maxLength: 40 }), (steps) => {
-        let domain = noDomain
-        for (const [isNew, number, children, childrenOnly] of steps) {
-          const name = `s${number}`
-          const isKnown = Object.hasOwn(domain.snapshots.parents, name)
-          if (isNew === isKnown) continue
-          const facts = isNew
-            ? [created(name, domain.snapshots.current)]
-            : decideSnapshotDelete(domain.snapshots, { name, children, childrenOnly })
-          domain = facts.reduce(evolveDomain, domain)
-          const { parents, current } = domain.snapshots
-          if (current !== null) expect(parents).toHaveProperty(current)
-          for (const start of Object.keys(parents)) {
-            let depth = 0
-            for (let at: string | null = start; at !== null; at = parents[at] ?? null) {
-              expect(Object.hasOwn(parents, at)).toBe(true)
-              expect(++depth).toBeLessThan(10)
-            }
-          }
-        }
-      }),
-    )
-  })
-})
-
-describe('claims', () => {
-  const claim: Claim = { kind: 'image', subject: '/l1', domain: 'u', mode: 'exclusive' }
-  const taking = {
-    initial: {} satisfies Holders,
-    evolve: evolveHolders,
-    decide: (wanted: Partial<Claim>, holders: Holders) => decideTake({ ...claim, ...wanted }, holders),
-  }
-  const releasing = {
-    ...taking,
-    decide: (domain: string, holders: Holders) => decideRelease({ kind: 'image', subject: '/l1', domain }, holders),
-  }
-  const taken = (domain: string, mode: Claim['mode']) => factOf('ClaimTaken', { domain, mode })
-
-  test('are for one alone, or for many who share', () => {
-    given(taking, []).when({}).thenFacts(taken('u', 'exclusive'))
-    given(taking, [taken('v', 'shared')])
-      .when({ mode: 'shared' })
-      .thenFacts(taken('u', 'shared'))
-    given(taking, [taken('v', 'exclusive')])
-      .when({})
-      .thenThrows('Cannot use image "/l1": domain v has it')
-    given(taking, [taken('v', 'exclusive')])
-      .when({ mode: 'shared' })
-      .thenThrows('Cannot use image "/l1": domain v has it')
-    given(taking, [taken('v', 'shared')])
-      .when({})
-      .thenThrows('domain v has it as part of a backing chain')
-  })
-
-  test('are taken once, made stronger, and never weaker', () => {
-    given(taking, [taken('u', 'exclusive')])
-      .when({})
-      .thenFacts()
-    given(taking, [taken('u', 'exclusive')])
-      .when({ mode: 'shared' })
-      .thenFacts()
-    given(taking, [taken('u', 'shared')])
-      .when({})
-      .thenFacts(taken('u', 'exclusive'))
-    given(taking, [taken('u', 'shared'), taken('v', 'shared')])
-      .when({})
-      .thenThrows('domain v has it')
-  })
-
-  test('are given back by who has them, once', () => {
-    const released = factOf('ClaimReleased')
-    given(releasing, [taken('u', 'exclusive')])
-      .when('u')
-      .thenFacts(released)
-    given(releasing, [taken('u', 'exclusive'), released])
-      .when('u')
-      .thenFacts()
-    given(releasing, [taken('v', 'exclusive')])
-      .when('u')
-      .thenFacts()
-    given(taking, [taken('v', 'exclusive'), factOf('ClaimReleased', { domain: 'v' })])
-      .when({})
-      .thenFacts(taken('u', 'exclusive'))
-  })
-
-  test('never have two holders of whom one is alone', () => {
-    const anyStep = fc.record({
-      domain: fc.constantFrom('a', 'b', 'c'),
-      mode: fc.constantFrom<Claim['mode']>('exclusive', 'shared'),
-      isTake: fc.boolean(),
-    })
-    fc.assert(
-      fc.property(fc.array(anyStep, { maxLength: 30 }), (steps) => {
-        let holders: Holders = {}
-        for (const { domain, mode, isTake } of steps) {
-          const wanted = { ...claim, domain, mode }
-          try {
-            holders = (isTake ? decideTake(wanted, holders) : decideRelease(wanted, holders)).reduce(
-              evolveHolders,
-              holders,
-            )
-          } catch {
-            // Refused: nothing changed.
-          }
-          const modes = Object.values(holders)
-          expect(modes.includes('exclusive') && modes.length > 1).toBe(false)
-        }
-      }),
-    )
-  })
-})
-
-describe('evolveValidCaps()', () => {
-  const caps = (type: 'EmulatorProbed' | 'EmulatorInvalidated', capsId: string): AnyFact =>
-    type === 'EmulatorProbed'
-      ? { type, schema: 1, data: { ...probed, capsId } }
-      : { type, schema: 1, data: { capsId, binary: 'b', reason: 'kernel_changed', was: '', is: '', detectedBy: '' } }
-  const probed = {
-    binary: 'b',
-    arch: '',
-    emulatorVersion: 1,
-    package: '',
-    documentSha256: '',
-    conversationSha256: '',
-    durationMs: 0,
-    identity: {
-      resolvedPath: '',
-      device: 0n,
-      inode: 0n,
-      sizeBytes: 0n,
-      ctimeNs: 0n,
-      sha256: '',
-      executablePath: '',
-      kvmUsable: false,
-      moduleDirectory: null,
-      moduleDirectoryMtimeNs: null,
-      kernel: '',
-      microcode: null,
-      hostCpu: '',
-      nestedKvm: false,
-      uid: 0,
-      gid: 0,
-    },
-  }
-  const valid = (...facts: readonly AnyFact[]) => facts.reduce(evolveValidCaps, null)
-
-  test('is the last version that was probed and not invalidated', () => {
-    const { identity } = probed
-    const reprobed: AnyFact = {
-      type: 'EmulatorReprobed',
-      schema: 1,
-      data: { capsId: '1', binary: 'b', identity, durationMs: 0 },
-    }
-    const failed: AnyFact = { type: 'EmulatorProbeFailed', schema: 1, data: { binary: 'b', error: '', file: null } }
-    expect(valid(caps('EmulatorProbed', '1'))).toBe('1')
-    expect(valid(caps('EmulatorProbed', '1'), caps('EmulatorInvalidated', '1'))).toBeNull()
-    expect(valid(caps('EmulatorProbed', '1'), caps('EmulatorProbed', '2'), caps('EmulatorInvalidated', '1'))).toBe('2')
-    expect(valid(caps('EmulatorProbed', '1'), caps('EmulatorInvalidated', '1'), reprobed)).toBe('1')
-    expect(valid(caps('EmulatorProbed', '1'), failed)).toBeNull()
-  })
-})
-
-describe('jobIdOf() and commandOfJob()', () => {
-  test('undo each other', () => {
-    expect(jobIdOf('01a1')).toBe('job-01a1')
-    expect([commandOfJob('job-01a1'), commandOfJob('other')]).toEqual(['01a1', 'other'])
   })
 })
 
