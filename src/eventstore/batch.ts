@@ -1,6 +1,6 @@
+import { categoryOf } from '../events/stream-names.ts'
 import { WrongExpectedRevisionError } from './append-errors.ts'
 import type { CheckedAppend, CheckedWrite } from './append-request.ts'
-import { categoryOf } from './category-of.ts'
 import { type LogNames, type StreamHead, typeKey } from './log-names.ts'
 import type { Blob, LogHead, RecordedEvent } from './recorded-event.ts'
 import { evolveMemo, type Memo, type StateMemos } from './state-memos.ts'

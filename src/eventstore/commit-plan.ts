@@ -1,5 +1,5 @@
+import { categoryOf } from '../events/stream-names.ts'
 import type { Batch } from './batch.ts'
-import { categoryOf } from './category-of.ts'
 import type { CommitStatement } from './commit-participant.ts'
 import { eventLeaf } from './event-leaf.ts'
 import { type LogNames, typeKey } from './log-names.ts'

@@ -5,6 +5,7 @@ import type { EventStoreLimits } from './event-store-options.ts'
 import { readHead } from './log-genesis.ts'
 import { messageOf, postgresFailure } from './postgres-failure.ts'
 import type { LogHead } from './recorded-event.ts'
+import { withTimeLimit } from './time-limit.ts'
 import type { WriterSession } from './writer-session.ts'
 
 /** What became of a commit. `unknown`: the callers were told so; it has been settled since and is not in the log. */
@@ -47,6 +48,10 @@ export class CommitSender {
   /** Why nothing can be appended now; null while the log is there. */
   get unavailable(): LogUnavailableError | null {
     return this.#away === null ? null : new LogUnavailableError(this.#away.sinceUs, this.#away.reason)
+  }
+
+  get isConnected(): boolean {
+    return this.#parts.session.isConnected
   }
 
   /** Sends a commit, and sends it again where it is certain that it did not arrive. */
@@ -106,7 +111,8 @@ export class CommitSender {
     for (;;) {
       await this.#parts.session.reopen(this.#parts.signal)
       try {
-        return await readHead(this.#parts.session.client)
+        const ms = this.#parts.limits.commitTimeoutMs
+        return await withTimeLimit(readHead(this.#parts.session.client), { ms, what: 'reading the last commit' })
       } catch (error) {
         if (postgresFailure(error) === 'poison') throw error
       }

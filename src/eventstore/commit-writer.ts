@@ -137,7 +137,9 @@ export class CommitWriter {
 
   #rest(): void {
     this.#work = null
-    if (this.#queue.length > 0 && this.#parts.sender.unavailable === null) this.#wake()
+    const { sender } = this.#parts
+    if (this.#queue.length > 0 && sender.unavailable === null) this.#wake()
+    else if (!sender.isConnected && sender.unavailable === null) this.connectionLost(new Error('The connection broke'))
   }
 
   async #run(): Promise<void> {
@@ -217,7 +219,12 @@ export class CommitWriter {
   #conclude({ outcome, plan, batch, staged }: Conclusion): void {
     switch (outcome.kind) {
       case 'committed':
-        this.#committed(plan, batch)
+        try {
+          this.#committed(plan, batch)
+        } catch (error) {
+          // It is recorded, but memory is not what the log says: nothing more may be decided on it.
+          this.#fence(error instanceof Error ? error : new Error(messageOf(error)))
+        }
         for (const each of staged) each.request.resolve(this.#resultOf(each))
         return
       case 'refused':

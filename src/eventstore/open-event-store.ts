@@ -23,6 +23,8 @@ import type { TreeEdge } from './tree-edge.ts'
 import { WriterSession } from './writer-session.ts'
 
 const poolConnections = 8
+// The longest single query is the comparison of a whole read model in a replay check.
+const readTimeoutMs = 600_000
 const maxFenceTries = 20
 
 /**
@@ -31,11 +33,15 @@ const maxFenceTries = 20
  */
 export async function openEventStore(options: EventStoreOptions): Promise<EventStore> {
   const opening = new Opening(options)
+  const cut = () => opening.cut()
+  options.signal?.addEventListener('abort', cut, { once: true })
   try {
     return await opening.run()
   } catch (error) {
     await opening.abandon()
     throw error
+  } finally {
+    options.signal?.removeEventListener('abort', cut)
   }
 }
 
@@ -66,7 +72,11 @@ class Opening {
     this.#nowUs = options.nowUs ?? (() => BigInt(Date.now()) * 1000n)
     this.#alarm = options.onAlarm ?? (() => undefined)
     this.#signal = AbortSignal.any([this.#stop.signal, ...(options.signal === undefined ? [] : [options.signal])])
-    this.#pool = new pg.Pool({ ...clientConfig(options.address, 'chronovisor reader'), max: poolConnections })
+    this.#pool = new pg.Pool({
+      ...clientConfig(options.address, 'chronovisor reader'),
+      max: poolConnections,
+      query_timeout: readTimeoutMs,
+    })
     this.#pool.on('error', () => undefined) // an idle connection that breaks is replaced; who uses one hears of it
     const onLost = (error: Error) => this.#writer?.connectionLost(error)
     this.#session = new WriterSession({ address: options.address, holder: options.holder, onLost })
@@ -94,6 +104,11 @@ class Opening {
     this.#writer = writer
     if (!this.#session.isConnected) writer.connectionLost(new Error('PostgreSQL closed the connection'))
     return store
+  }
+
+  /** Ends whatever the opening waits for on its own connection. */
+  cut(): void {
+    this.#session.drop()
   }
 
   /** Gives everything back after a failure. */

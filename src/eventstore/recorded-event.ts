@@ -19,7 +19,7 @@ export interface Blob {
   readonly bytes: Uint8Array
 }
 
-/** The part of an append that goes to one stream. `blobs` are the big texts that these events name; those known already cost nothing. */
+/** The part of an append that goes to one stream. `blobs` are the big texts that these events name; those the log has are not stored again. */
 export interface StreamWrite {
   readonly stream: string
   readonly expectedRevision: ExpectedRevision

@@ -13,6 +13,7 @@ import { messageOf } from './postgres-failure.ts'
 const lockKey = '0x6368726f6e6f7669'
 const firstBackoffMs = 25
 const longestBackoffMs = 1_000
+const longestTryMs = 20_000
 
 interface Connection {
   readonly client: pg.Client
@@ -86,6 +87,7 @@ export class WriterSession {
   async reopen(signal: AbortSignal): Promise<void> {
     for (let backoffMs = firstBackoffMs; ; backoffMs = Math.min(backoffMs * 2, longestBackoffMs)) {
       signal.throwIfAborted()
+      const timer = setTimeout(() => this.#connection?.socket.destroy(), longestTryMs)
       try {
         this.drop()
         await this.#connect()
@@ -99,6 +101,8 @@ export class WriterSession {
         }
       } catch (error) {
         if (error instanceof FencedError) throw error
+      } finally {
+        clearTimeout(timer)
       }
       await sleep(backoffMs, undefined, { signal })
     }

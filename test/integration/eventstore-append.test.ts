@@ -1,10 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { InvalidAppendError, WrongExpectedRevisionError } from '../../src/eventstore/append-errors.ts'
 import { blobOf } from '../../src/eventstore/blob-of.ts'
 import type { ExpectedRevision } from '../../src/eventstore/recorded-event.ts'
 import type { StreamFold } from '../../src/eventstore/stream-fold.ts'
 import { collect, dataOf, newEvent, openLog, write } from '../support/log-kit.ts'
 import { ScratchPostgres } from '../support/scratch-postgres.ts'
+
+vi.setConfig({ testTimeout: 60_000 })
 
 let server: ScratchPostgres
 beforeAll(async () => {

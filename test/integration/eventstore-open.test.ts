@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { LogCorruptError, SchemaTooNewError, WriterBusyError } from '../../src/eventstore/append-errors.ts'
 import { checkAppend } from '../../src/eventstore/append-request.ts'
 import { Batch } from '../../src/eventstore/batch.ts'
@@ -18,6 +19,8 @@ import { StateMemos } from '../../src/eventstore/state-memos.ts'
 import { appendLeaves, emptyTree, treeRoot } from '../../src/eventstore/tree-edge.ts'
 import { collect, newEvent, openLog, testHostId, write } from '../support/log-kit.ts'
 import { ScratchPostgres } from '../support/scratch-postgres.ts'
+
+vi.setConfig({ testTimeout: 60_000 })
 
 let server: ScratchPostgres
 beforeAll(async () => {
@@ -67,11 +70,7 @@ describe('openEventStore()', () => {
     const blocker = await connect(address)
     await blocker.query('begin; lock table event in share mode')
     const lost = dead.append([write('a', [newEvent('Put')])]).catch(() => 'lost')
-    // The backend of a killed process goes on with what it was told, and holds the lock as long.
-    const killed = (async () => {
-      while ((await blocker.query('select 1 from pg_locks where not granted')).rowCount === 0);
-    })()
-    await killed
+    await untilBlocked(address) // the backend of a killed process goes on with what it was told, and holds the lock as long
     const opening = openLog(address, { limits: { lockWaitMs: 5_000 } })
     setTimeout(() => void blocker.query('commit').then(() => dead.close()), 300)
     await using log = await opening
@@ -230,7 +229,7 @@ async function connect(address: PostgresAddress): Promise<pg.Client> {
 
 async function untilBlocked(address: PostgresAddress): Promise<void> {
   const client = await connect(address)
-  while ((await client.query('select 1 from pg_locks where not granted')).rowCount === 0);
+  while ((await client.query('select 1 from pg_locks where not granted')).rowCount === 0) await sleep(10)
   await client.end()
 }
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import {
   CommitInDoubtError,
   FencedError,
@@ -13,6 +13,8 @@ import { accountModels, accountsTable } from '../support/account-projection.ts'
 import { type Cut, CutProxy } from '../support/cut-proxy.ts'
 import { collect, newEvent, openLog, write } from '../support/log-kit.ts'
 import { ScratchPostgres } from '../support/scratch-postgres.ts'
+
+vi.setConfig({ testTimeout: 60_000 })
 
 let server: ScratchPostgres
 beforeAll(async () => {
@@ -182,7 +184,7 @@ describe('a log that is away', () => {
     const again = accountModels()
     await using _log = await openLog(address, { participants: [again] })
     expect(textOf(all(again.view))).toBe(rows)
-  }, 30_000)
+  })
 
   test('a server without space refuses the commit cleanly; the next one works when there is space', async () => {
     const address = await server.createDatabase()

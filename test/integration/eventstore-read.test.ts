@@ -1,7 +1,9 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { collect, newEvent, openLog, write } from '../support/log-kit.ts'
 import { ScratchPostgres } from '../support/scratch-postgres.ts'
+
+vi.setConfig({ testTimeout: 60_000 })
 
 let server: ScratchPostgres
 beforeAll(async () => {

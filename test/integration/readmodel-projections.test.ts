@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { backingChains } from '../../projections/backing-chains.ts'
 import { blockJobs } from '../../projections/block-jobs.ts'
 import { claims } from '../../projections/claims.ts'
@@ -22,6 +22,8 @@ const projections = [
   openIntents,
   snapshots,
 ]
+
+vi.setConfig({ testTimeout: 60_000 })
 
 let server: ScratchPostgres
 beforeAll(async () => {

@@ -1,9 +1,11 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { all, closed, moved, note, opened, openWith, textOf } from '../support/account-events.ts'
 import { accountModels } from '../support/account-projection.ts'
 import { newEvent, write } from '../support/log-kit.ts'
 import { ScratchPostgres } from '../support/scratch-postgres.ts'
+
+vi.setConfig({ testTimeout: 60_000 })
 
 let server: ScratchPostgres
 beforeAll(async () => {
