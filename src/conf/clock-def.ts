@@ -32,6 +32,3 @@ export const powerManagement = element('pm', {
   suspendToMem: optional(child(element('suspend-to-mem', suspendTo))),
   suspendToDisk: optional(child(element('suspend-to-disk', suspendTo))),
 })
-
-/** Which sleep states the guest is offered. */
-export type PowerManagementDef = Parsed<typeof powerManagement>

@@ -1,4 +1,4 @@
-import { element, type Parsed } from '../xml/codec.ts'
+import { element } from '../xml/codec.ts'
 import { attribute, child, flag, optional, verbatim } from '../xml/parts.ts'
 import { anyText, onOff } from '../xml/value-codec.ts'
 
@@ -37,6 +37,3 @@ export const features = element('features', {
   ps2: optional(child(element('ps2', state))),
   aia: verbatim('aia'),
 })
-
-/** Parts of the machine that can be switched. */
-export type FeaturesDef = Parsed<typeof features>

@@ -1,4 +1,4 @@
-import { element, type Parsed } from '../xml/codec.ts'
+import { element } from '../xml/codec.ts'
 import { attribute, child, optional, verbatim } from '../xml/parts.ts'
 import { anyText, macAddress, oneOf, someText } from '../xml/value-codec.ts'
 import { deviceInfo } from './device-info.ts'
@@ -52,6 +52,3 @@ export const networkInterface = element('interface', {
   coalesce: verbatim('coalesce'),
   ...deviceInfo,
 })
-
-/** A network card of a definition. */
-export type InterfaceDef = Parsed<typeof networkInterface>

@@ -1,4 +1,4 @@
-import { element, type Parsed } from '../xml/codec.ts'
+import { element } from '../xml/codec.ts'
 import { attribute, child, children, optional, text, textChild, verbatim } from '../xml/parts.ts'
 import { anyText, oneOf, someText, unsignedInt, yesNo } from '../xml/value-codec.ts'
 
@@ -32,6 +32,3 @@ export const os = element('os', {
   bios: verbatim('bios'),
   smbios: verbatim('smbios'),
 })
-
-/** What the guest boots. */
-export type OsDef = Parsed<typeof os>

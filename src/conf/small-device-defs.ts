@@ -102,9 +102,3 @@ export type SoundDef = Parsed<typeof sound>
 export type AudioDef = Parsed<typeof audio>
 /** A graphics card. */
 export type VideoDef = Parsed<typeof video>
-/** A source of entropy. */
-export type RngDef = Parsed<typeof rng>
-/** The memory balloon. */
-export type MemballoonDef = Parsed<typeof memballoon>
-/** A watchdog. */
-export type WatchdogDef = Parsed<typeof watchdog>

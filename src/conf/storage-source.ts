@@ -83,6 +83,3 @@ export const mirror = element('mirror', {
   source: optional(child(storageSource)),
   backingStore: optional(child(backingStore)),
 })
-
-/** The other end of a copy or an active commit. */
-export type Mirror = Parsed<typeof mirror>

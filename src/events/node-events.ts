@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { fact, type FactsOf, int64 } from './fact.ts'
+import { fact, int64 } from './fact.ts'
 
 /** Facts of the daemon and of the host it runs on; stream `node-<host uuid>`. */
 export const nodeFacts = {
@@ -34,6 +34,3 @@ export const nodeFacts = {
     data: v.object({ byMs: int64 }),
   }),
 }
-
-/** Union of {@link nodeFacts}. */
-export type NodeEvent = FactsOf<typeof nodeFacts>

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { fact, type FactsOf } from './fact.ts'
+import { fact } from './fact.ts'
 
 /** Facts of commands that changed nothing; stream `refusals-<uid>`. */
 export const refusalFacts = {
@@ -15,6 +15,3 @@ export const refusalFacts = {
     }),
   }),
 }
-
-/** Union of {@link refusalFacts}. */
-export type RefusalEvent = FactsOf<typeof refusalFacts>
