@@ -119,6 +119,7 @@ class RunningDaemon implements Daemon {
         reads: host.reads,
         texts: new LiveTexts(host, () => describeHost(log.hostId, machine)),
         commands: commandService(host),
+        replayCheck: async () => await log.replayCheck(),
         host: connectionFacts(host, machine),
         domains: {
           definition: (domain, { inactive }) =>

@@ -4,6 +4,7 @@ import { record } from './commands/record.ts'
 import type { Hypervisor } from './compose-driver.ts'
 import { newFact } from './events/catalogue.ts'
 import { nodeStream } from './events/stream-names.ts'
+import { describeCpu } from './qemu/emulator-identities.ts'
 
 /**
  * Records what the host and the files of the known emulators look like now. An audit compares it with what the cached
@@ -18,11 +19,10 @@ export async function observeHost(host: Host, { machine }: Hypervisor): Promise<
         : [{ binary: row.binary_path, inode: file.inode, sizeBytes: file.sizeBytes, ctimeNs: file.ctimeNs }]
     }),
   )
-  const { vendor, family, model, stepping, name } = machine.cpu()
   const observed = newFact('HostFactsObserved', {
     kernel: machine.kernel(),
     microcode: machine.microcode(),
-    hostCpu: [vendor, family, model, stepping, name].join(' '),
+    hostCpu: describeCpu(machine.cpu()),
     nestedKvm: machine.nestedKvm(),
     kvmUsable: machine.kvmUsable(),
     emulators: emulators.flat(),

@@ -25,6 +25,7 @@ import type { EventStore } from './eventstore/event-store.ts'
 import { openEventStore } from './eventstore/open-event-store.ts'
 import type { Database } from './open-database.ts'
 import { ReadModels } from './readmodel/read-models.ts'
+import type { ReplayReport } from './readmodel/replay-check.ts'
 import { systemClock } from './util/clock.ts'
 import { uuidV7 } from './util/uuid-v7.ts'
 
@@ -49,6 +50,8 @@ export interface OpenLog extends AsyncDisposable {
   readonly fenced: Promise<Error>
   /** Calls back each time the log can be written again after it was away. */
   onAvailable(listener: () => void): void
+  /** Replays the whole log into shadow tables and compares them, and the rows in memory, with what serves. */
+  replayCheck(): Promise<ReplayReport>
   /** Brings the texts of all current definitions into memory. */
   loadTexts(texts: Texts): Promise<void>
 }
@@ -66,7 +69,9 @@ export async function openLog(parts: {
   const models = new ReadModels({
     projections,
     onAlarm: (alarm) => alarms.take(alarm),
-    onProgress: (progress) => logger.info({ progress }, 'Rebuilding read models'),
+    onProgress: (progress) => {
+      if (progress.position < progress.target) logger.info({ ...progress }, 'Rebuilding read models')
+    },
   })
   const store = await openEventStore({
     address: database.address,
@@ -93,6 +98,7 @@ export async function openLog(parts: {
       claims: view.rows(claimsTable),
       intents: view.rows(openIntentsTable),
     },
+    replayCheck: async () => await models.replayCheck(),
     async loadTexts(texts) {
       const definitions = [...view.rows(domainDefinitionsTable).all()].map((row) => row.definition_sha256)
       const live = [...view.rows(domainStatesTable).all()].flatMap((row) =>

@@ -1,3 +1,4 @@
+import { machine } from 'node:os'
 import { Fault } from '../util/fault.ts'
 import type { Host } from './host.ts'
 
@@ -5,7 +6,7 @@ import type { Host } from './host.ts'
 export async function defaultEmulator(host: Pick<Host, 'driver'>, arch: string | undefined): Promise<string> {
   const found = await host.driver.listEmulators()
   if (arch === undefined) {
-    const own = found[0]
+    const own = found.find((path) => path.endsWith(`/qemu-system-${machine()}`)) ?? found[0]
     if (own !== undefined) return own
     throw new Fault('config_unsupported', 'Cannot choose an emulator: none is installed on this host')
   }
