@@ -41,7 +41,6 @@ export function storyDefinitions(directory: string, virtType: VirtType): Readonl
       uuid: 'aaaaaaaa-0000-4000-8000-000000000005',
       devices: '<emulator>/usr/bin/qemu-system-nothing</emulator>',
     }),
-    'transient.xml': small({ virtType, name: 'transient', uuid: 'aaaaaaaa-0000-4000-8000-000000000006' }),
     'python.xml': small({
       virtType,
       name: 'python',

@@ -5,7 +5,7 @@ import { systemPython } from '../../src/cli/setup-packages.ts'
 import { capture, type Captured } from '../support/capture.ts'
 import { guestWriteCount, verifyGuestWrites } from '../support/guest-disk.ts'
 import { type EventListener, startEventListener } from './event-listener.ts'
-import { normaliseText } from './normalise.ts'
+import { normaliseEvents, normaliseText } from './normalise.ts'
 import { commandFields, namedLines, type Observation } from './observe.ts'
 import { makeRawCall } from './raw-call.ts'
 import { runSession } from './session.ts'
@@ -108,7 +108,7 @@ async function perform(teller: Teller, action: Action): Promise<Shown> {
       return { fields: { error: text }, status: 0, text }
     }
     case 'heard': {
-      const text = normaliseText(await teller.listener.heard(action.event), directory)
+      const text = normaliseEvents(normaliseText(await teller.listener.heard(action.event), directory))
       return { fields: namedLines(text.split('\n').map((line, at) => `${at + 1}: ${line}`)), status: 0, text }
     }
   }
@@ -130,7 +130,8 @@ async function until(teller: Teller, { words, matches }: Extract<Action, { kind:
   const deadline = performance.now() + waitLimitMs
   for (;;) {
     const ended = await virsh(teller, words)
-    if (matches.test(ended.out)) return { fields: { reached: 'yes' }, ...ofCommand(ended) }
+    const shown = ofCommand(ended)
+    if (matches.test(shown.text)) return { fields: { reached: 'yes' }, ...shown }
     if (performance.now() > deadline) return { fields: { reached: 'no' }, status: null, text: ended.out + ended.err }
     await sleep(100)
   }
