@@ -32,7 +32,7 @@ const promise = [
   {
     clause: 'if the log cannot be written, nothing is changed.',
     file: 'test/unit/commands-log-away.test.ts',
-    name: 'says what was done, and is settled when the log is back',
+    name: 'changes nothing when already the intent cannot be recorded',
   },
 ] as const
 
