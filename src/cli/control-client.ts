@@ -23,6 +23,12 @@ interface Waiting {
 
 type Program = { readonly number: number; readonly version: number }
 
+/** What a connection asks for by its URI: a reason recorded with every change, what a block job does when it is ready. */
+export interface ConnectionWishes {
+  readonly reason?: string
+  readonly onReady?: 'pivot' | 'keep'
+}
+
 /** The daemon's own words for a call that it did not do, with libvirt's error code. */
 export class DaemonRefusal extends CliError {
   readonly code: number
@@ -48,14 +54,17 @@ export class ControlClient implements Disposable {
     socket.on('close', () => this.#waiting?.fail(new CliError('The daemon closed the connection before it answered')))
   }
 
-  /** Connects and opens; `reason` is recorded with every change. Throws {@link CliError} where no daemon answers. */
-  static async open(config: Invocation['config'], options: { readonly reason?: string } = {}): Promise<ControlClient> {
+  /** Connects and opens. Throws {@link CliError} where no daemon answers. */
+  static async open(
+    config: Pick<Invocation['config'], 'socketDir'>,
+    options: ConnectionWishes = {},
+  ): Promise<ControlClient> {
     const daemon = runningDaemon(config)
     const client = new ControlClient(daemon, await connectTo(daemon.sockets.readWrite))
     try {
       const { connectOpen } = connectionProcedures
       await client.#call(programs.remote, connectOpen, {
-        args: { name: openName(daemon, options.reason), flags: 0 },
+        args: { name: openName(daemon, options), flags: 0 },
         timeoutMs: quickMs,
       })
       return client
@@ -72,6 +81,11 @@ export class ControlClient implements Disposable {
     { quick = false }: { readonly quick?: boolean } = {},
   ): Promise<Result> {
     return await this.#call(programs.control, procedure, { args, timeoutMs: quick ? quickMs : slowMs })
+  }
+
+  /** Calls a procedure of libvirt's own interface, as its clients do. Throws {@link CliError} with the daemon's words. */
+  async callInterface<Args, Result>(procedure: Procedure<Args, Result>, args: Args): Promise<Result> {
+    return await this.#call(programs.remote, procedure, { args, timeoutMs: slowMs })
   }
 
   [Symbol.dispose](): void {
@@ -144,10 +158,14 @@ export function runningDaemon({ socketDir }: Pick<Invocation['config'], 'socketD
   )
 }
 
-function openName({ uri }: DaemonFile, reason: string | undefined): string {
+function openName({ uri }: DaemonFile, { reason, onReady }: ConnectionWishes): string {
   // The daemon gets what libvirt's client sends it: the URI without transport and socket.
   const name = uri.replace(/\+unix:/, ':').replace(/\?.*$/, '')
-  return reason === undefined ? name : `${name}?reason=${encodeURIComponent(reason)}`
+  const wishes = Object.entries({ reason, 'on-ready': onReady })
+  const parameters = wishes.flatMap(([key, value]) =>
+    value === undefined ? [] : [`${key}=${encodeURIComponent(value)}`],
+  )
+  return parameters.length === 0 ? name : `${name}?${parameters.join('&')}`
 }
 
 async function connectTo(path: string): Promise<Socket> {
