@@ -5,6 +5,7 @@ import type { Config } from '../../src/config.ts'
 import type { Driver, RunningDomain } from '../../src/driver/driver.ts'
 import type { ProcessTable } from '../../src/driver/host-facts.ts'
 import type { FileIdentity, Images } from '../../src/driver/images.ts'
+import type { NewEvent, RecordedEvent } from '../../src/eventstore/recorded-event.ts'
 import type { Turn } from '../../src/eventstore/turn.ts'
 import { findQemuUser } from '../../src/host/find-qemu-user.ts'
 import { QemuDriver } from '../../src/qemu/qemu-driver.ts'
@@ -26,12 +27,12 @@ export const guards = [
   {
     name: 'pivot-recorded-first',
     prevents: 'after the death of both, the log names the overlay although the guest went on in the base',
-    log: (log) => withoutFacts(log, 'BlockJobPivoting'),
+    log: (log) => notDurable(log, 'BlockJobPivoting'),
   },
   {
     name: 'finalize-recorded-first',
     prevents: 'after the death of both, the log keeps layers that a finished pull took out of the chain',
-    log: (log) => withoutFacts(log, 'BlockJobFinalizing'),
+    log: (log) => notDurable(log, 'BlockJobFinalizing'),
   },
   {
     name: 'job-request-recorded',
@@ -178,6 +179,36 @@ function withoutFacts(log: Log, type: string): Log {
         options,
       ),
   })
+}
+
+/** The daemon goes by these facts as if they were recorded, but they are in its memory only. */
+function notDurable(log: Log, type: string): Log {
+  const kept: { readonly stream: string; readonly event: NewEvent }[] = []
+  const remembering = (turn: Turn): Turn => ({
+    recordedAtUs: turn.recordedAtUs,
+    nextPosition: turn.nextPosition,
+    revision: (stream) => turn.revision(stream),
+    state: (fold, stream) =>
+      kept
+        .filter((one) => one.stream === stream)
+        .reduce((state, { event }) => fold.evolve(state, asRecorded(event, stream)), turn.state(fold, stream)),
+  })
+  return override(log, {
+    append: async (decide, options) =>
+      await log.append((turn) => {
+        const writes = decide(remembering(turn))
+        for (const { stream, events } of writes)
+          for (const event of events) if (event.type === type) kept.push({ stream, event })
+        return writes
+          .map((write) => ({ ...write, events: write.events.filter((event) => event.type !== type) }))
+          .filter((write) => write.events.length > 0)
+      }, options),
+  })
+}
+
+function asRecorded(event: NewEvent, stream: string): RecordedEvent {
+  const nowhere = { position: 0n, revision: 0n, commitNo: 0n, epoch: 0, recordedAtUs: 0n }
+  return { ...nowhere, ...event, stream, data: Buffer.from(event.data), meta: Buffer.from(event.meta) }
 }
 
 function withTurn(log: Log, change: (turn: Turn) => Turn): Log {
