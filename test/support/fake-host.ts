@@ -1,6 +1,6 @@
 import { allProjections } from './all-projections.ts'
 import { MemoryLog } from './memory-log.ts'
-import { MemoryReadModels } from './memory-rows.ts'
+import { MemoryRows } from './memory-rows.ts'
 import { diskLayersTable } from '../../projections/backing-chains.ts'
 import { type BlockJobRow, blockJobsTable } from '../../projections/block-jobs.ts'
 import { claimsTable } from '../../projections/claims.ts'
@@ -90,7 +90,7 @@ export class FakeDaemon {
   readonly machine: FakeMachine
   readonly host: Host
   readonly commands: Commands
-  readonly models: MemoryReadModels
+  readonly models: MemoryRows
   readonly driver: TestDriver
   readonly world: TestWorld
   readonly notes: { readonly level: string; readonly message: string; readonly fields: object }[] = []
@@ -104,11 +104,11 @@ export class FakeDaemon {
     options: { readonly at?: AtPoint; readonly limits?: Partial<CommandLimits>; readonly images?: Images },
   ) {
     this.machine = machine
-    this.models = new MemoryReadModels(allProjections)
+    this.models = new MemoryRows(allProjections)
     const jobEnds = new JobEnds(this.models.rows(blockJobsTable))
     this.#taker = {
       take: (events) => {
-        for (const event of events) this.models.apply(event)
+        this.models.apply(...events)
         for (const event of events) {
           const { data } = decodeFact(event.type, event)
           if ('jobId' in data) jobEnds.noteCommit(data.jobId)

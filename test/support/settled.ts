@@ -4,7 +4,7 @@ import { blockJobsTable } from '../../projections/block-jobs.ts'
 import { claimsTable } from '../../projections/claims.ts'
 import { domainStatesTable } from '../../projections/domain-states.ts'
 import { type FakeDaemon, never } from './fake-host.ts'
-import { MemoryReadModels } from './memory-rows.ts'
+import { MemoryRows } from './memory-rows.ts'
 import { allProjections } from './all-projections.ts'
 
 /** The invariants that must hold whenever nothing is under way: fails with the one that does not. */
@@ -49,7 +49,7 @@ export async function expectSettled(daemon: FakeDaemon): Promise<void> {
       'rows of chains are the chains of the model',
     ).toEqual(inModel.toSorted())
   }
-  const replayed = new MemoryReadModels(allProjections)
+  const replayed = new MemoryRows(allProjections)
   for (const event of machine.log.events) replayed.apply(event)
   expect(models.snapshot(), 'rows are those of a replay').toEqual(replayed.snapshot())
 }

@@ -15,7 +15,7 @@ import { newFact } from '../../src/events/catalogue.ts'
 import type { Layer } from '../../src/model/chain.ts'
 import { sha256 } from '../../src/util/sha256.ts'
 import { commitOf, definitionOf, FakeMachine } from '../support/fake-host.ts'
-import { MemoryReadModels } from '../support/memory-rows.ts'
+import { MemoryRows } from '../support/memory-rows.ts'
 import { recordedFact } from '../support/recorded.ts'
 
 const file = { device: 1n, inode: 2n, sizeBytes: 3n, mtimeNs: 4n, ctimeNs: 5n }
@@ -156,7 +156,7 @@ describe('choosePorts()', () => {
   const vnc = (attributes: string) =>
     parseDomain(definitionOf('web', { devices: `<graphics type='vnc' ${attributes}/>` }))
   const hostWith = (taken: readonly number[], last: number) => {
-    const models = new MemoryReadModels([claims])
+    const models = new MemoryRows([claims])
     for (const [at, port] of taken.entries()) {
       const data = { kind: 'port', subject: String(port), domain: 'other', mode: 'exclusive' } as const
       models.apply(recordedFact(newFact('ClaimTaken', data), { stream: `port-${port}`, position: at }))
@@ -252,7 +252,7 @@ describe('JobEnds', () => {
   const failed = newFact('BlockJobFailed', { jobId: 'j', error: 'no space' })
 
   test('answers when the job has an outcome in the log, at once where it has one already', async () => {
-    const models = new MemoryReadModels([blockJobs])
+    const models = new MemoryRows([blockJobs])
     const ends = new JobEnds(models.rows(blockJobsTable))
     models.apply(recordedFact(requested, { stream: 'domain-u', position: 0 }))
     const both = [ends.wait('j', 1_000), ends.wait('j', 1_000)]
@@ -265,7 +265,7 @@ describe('JobEnds', () => {
   })
 
   test('gives up after the limit, and says that the job goes on', async () => {
-    const ends = new JobEnds(new MemoryReadModels([blockJobs]).rows(blockJobsTable))
+    const ends = new JobEnds(new MemoryRows([blockJobs]).rows(blockJobsTable))
     const waiting = expect(ends.wait('j', 60_000)).rejects.toMatchObject({
       kind: 'operation_timeout',
       message: 'The block job j did not end within 60 s; what was asked for is recorded and will be carried out',
