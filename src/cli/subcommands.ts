@@ -151,4 +151,10 @@ export const subcommands: readonly Subcommand[] = [
     examples: ['check', 'check --all --json'],
     load: async () => (await import('./check-command.ts')).checkCommand,
   },
+  {
+    name: 'tour',
+    summary: 'plays the main story on a daemon of its own and explains it; takes about a minute',
+    examples: ['tour'],
+    load: async () => (await import('./tour.ts')).tourCommand,
+  },
 ]
