@@ -89,33 +89,59 @@ async function atPending(
     from: layers[0]?.path ?? '',
     to: pathOf(layers, job.base),
   } as const
+  const found: { state: 'gone' | 'decided' | 'undecided' } = { state: 'undecided' }
+  const recorded = record(host, step.context, {
+    kind: 'fact',
+    decide: (turn) => {
+      const { jobs } = domainIn(turn, step.uuid)
+      const facts = decideBlockJob(command, jobs)
+      const now = jobs[step.jobId]
+      found.state = now === undefined ? 'gone' : facts.length > 0 || isDecided(now) ? 'decided' : 'undecided'
+      return [{ stream: domainStream(step.uuid), facts }]
+    },
+    signal: AbortSignal.timeout(host.limits.pivotRecordMs),
+  })
   try {
-    await record(host, step.context, {
-      kind: 'fact',
-      decide: (turn) => [
-        { stream: domainStream(step.uuid), facts: decideBlockJob(command, domainIn(turn, step.uuid).jobs) },
-      ],
-      signal: AbortSignal.timeout(host.limits.pivotRecordMs),
-    })
+    await withinLimit(recorded, host.limits.pivotRecordMs)
   } catch (error) {
-    // The guest's writes are held meanwhile: better no pivot now than a guest that waits for a database.
-    host.notes.error(
-      { err: error, domain: step.uuid, job: step.jobId },
-      'The pivot could not be recorded in time and is given up',
-    )
-    await host.driver.cancelJob(step.uuid, step.jobId, deadline(host))
-    return
+    return await giveUp(host, step, error)
   }
   await host.reach('job.recorded')
-  const now = (await readDomain(host, step.uuid)).jobs[step.jobId]
-  if (now === undefined) return
+  if (found.state === 'gone') return
   // Cancelled while the record waited for its turn: nothing says that the job takes effect, so it must not.
-  if (!isDecided(now)) {
-    await host.driver.cancelJob(step.uuid, step.jobId, deadline(host))
-    return
-  }
+  if (found.state === 'undecided') return await host.driver.cancelJob(step.uuid, step.jobId, deadline(host))
   await host.driver.finalizeJob(step.uuid, step.jobId, deadline(host))
   await host.reach('job.finalized')
+}
+
+/** A record that is on its way when the limit is reached may still become durable: the job's outcome, recorded after it, says what holds. */
+async function withinLimit(recorded: Promise<unknown>, limitMs: number): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new Error(`The record was not durable within ${limitMs} ms`)), limitMs)
+  try {
+    await Promise.race([recorded, promise])
+  } finally {
+    clearTimeout(timer)
+    recorded.catch(() => undefined)
+  }
+}
+
+/** The guest's writes are held in PENDING: better no pivot now than a guest that waits for a database. */
+async function giveUp(host: Host, step: JobStep, why: unknown): Promise<void> {
+  host.notes.error(
+    { err: why, domain: step.uuid, job: step.jobId },
+    'The effect of a block job could not be recorded in time and is given up',
+  )
+  host.jobEnds.noteGivenUp(step.jobId)
+  await host.driver.cancelJob(step.uuid, step.jobId, deadline(host))
+}
+
+/** Ends PENDING while the log is away: by what was durable before it went, as the live view has it, else without effect. */
+export async function endPending(host: Host, step: JobStep, why: unknown): Promise<void> {
+  const row = host.reads.jobs(step.uuid).find((job) => job.job_id === step.jobId)
+  if (row?.state === 'pivoting' || row?.state === 'finalizing')
+    await host.driver.finalizeJob(step.uuid, step.jobId, deadline(host))
+  else await giveUp(host, step, why)
 }
 
 async function atConcluded(host: Host, step: JobStep): Promise<void> {

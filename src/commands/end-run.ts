@@ -101,6 +101,10 @@ async function settleJob(host: Host, domain: Domain, job: BlockJob): Promise<Any
   const indexes = layers.map((layer) => layer.index)
   const { jobId, disk } = job
   const after = chainAfter(indexes, job)
+  if (host.jobEnds.isGivenUp(jobId)) {
+    const error = 'Its effect could not be recorded in time and was given up; then the process of the domain ended'
+    return newFact('BlockJobFailed', { jobId, error })
+  }
   if (job.phase === 'pivoting') {
     return newFact('BlockJobPivoted', { jobId, disk, chain: [...after], frozenMs: null, settledBy: 'record' })
   }

@@ -3,9 +3,10 @@ import { Fault } from '../util/fault.ts'
 import type { RowsOf } from '../readmodel/table.ts'
 import type { blockJobsTable } from '../../projections/block-jobs.ts'
 
-/** Lets callers wait, with a limit, until a block job has an outcome in the log. */
+/** Lets callers wait, with a limit, until a block job has an outcome in the log, and remembers which were given up before one could be recorded. */
 export class JobEnds {
   readonly #rows: RowsOf<typeof blockJobsTable>
+  readonly #givenUp = new Set<string>()
   readonly #waiting = new Map<string, Set<(row: BlockJobRow) => void>>()
 
   constructor(rows: RowsOf<typeof blockJobsTable>) {
@@ -36,8 +37,18 @@ export class JobEnds {
     })
   }
 
+  /** The hypervisor was told to give a job up although a record of its effect may be durable: nothing has been taken out of the chain. */
+  noteGivenUp(jobId: string): void {
+    this.#givenUp.add(jobId)
+  }
+
+  isGivenUp(jobId: string): boolean {
+    return this.#givenUp.has(jobId)
+  }
+
   /** To be called after each commit that concerned the job. */
   noteCommit(jobId: string): void {
+    if (this.#ended(jobId) !== null) this.#givenUp.delete(jobId)
     const waiting = this.#waiting.get(jobId)
     if (waiting === undefined) return
     const ended = this.#ended(jobId)

@@ -1,6 +1,7 @@
+import type { HypervisorJobStatus } from '../driver/driver.ts'
 import { commandOfJob } from '../model/job-id.ts'
 import { isFault } from '../util/fault.ts'
-import { advanceJob, type JobStep } from './advance-job.ts'
+import { advanceJob, endPending, type JobStep } from './advance-job.ts'
 import type { Host } from './host.ts'
 import { daemonContext } from './daemon-caller.ts'
 
@@ -37,13 +38,23 @@ export class JobRunner {
     try {
       const jobs = await host.driver.queryJobs(step.uuid, AbortSignal.timeout(host.limits.hypervisorMs))
       const job = jobs.find((one) => one.jobId === step.jobId)
-      if (job !== undefined) await advanceJob(host, step, job.status)
+      if (job !== undefined) await this.#advance(step, job.status)
     } catch (error) {
       if (isFault(error, 'log_unavailable')) host.unsettled.add(step.uuid)
       host.notes.warn(
         { err: error, domain: step.uuid, job: step.jobId },
         'A step of a block job failed; it is tried again at its next change',
       )
+    }
+  }
+
+  async #advance(step: JobStep, status: HypervisorJobStatus): Promise<void> {
+    const host = this.#host()
+    try {
+      await advanceJob(host, step, status)
+    } catch (error) {
+      if (status === 'pending' && isFault(error, 'log_unavailable')) await endPending(host, step, error)
+      throw error
     }
   }
 }
