@@ -1,12 +1,19 @@
+import { randomUUID } from 'node:crypto'
 import { appendFileSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { capture } from '../support/capture.ts'
 import { isRunning } from '../support/end-processes.ts'
-import { killPostgres } from '../support/fault-actions.ts'
+import { killPostgres, signalPostgres } from '../support/fault-actions.ts'
 import { copyGuestDisk, eventually, FaultLane, guestXml } from '../support/fault-lane.ts'
+import { scenes, stageOf } from '../support/fault-scenes.ts'
+import { guestWriteCount, verifyGuestWrites } from '../support/guest-disk.ts'
 import { requireTool } from '../support/require-tool.ts'
 
 const canRun = requireTool('qemu-system-x86') && requireTool('qemu-utils') && requireTool('libvirt-clients')
+
+const launcher = fileURLToPath(new URL('../../src/launcher.js', import.meta.url))
 
 describe.skipIf(!canRun)('while PostgreSQL is away', { timeout: 120_000 }, () => {
   let lane: FaultLane
@@ -97,14 +104,52 @@ describe.skipIf(!canRun)('while PostgreSQL is away', { timeout: 120_000 }, () =>
     expect(check.status, check.out).toBe(0)
   })
 
+  test('a pivot that cannot be recorded in time is given up: the guest does not wait for a database', async () => {
+    await pivotWhileStopped(lane)
+  })
+
+  test('the guest would wait without guard given-up-in-time', async () => {
+    await using waiting = await FaultLane.open({ guardsOff: ['given-up-in-time'] })
+    await expect(pivotWhileStopped(waiting)).rejects.toThrow('the guest writes on')
+  })
+
   test('a second daemon on the same log ends, told who holds it since when', async () => {
-    const { capture } = await import('../support/capture.ts')
-    const launcher = new URL('../../src/launcher.js', import.meta.url).pathname
     const flags = ['--state-dir', lane.daemon.stateDir, '--socket-dir', lane.image('other-run')]
     const second = await capture(process.execPath, [launcher, 'daemon', ...flags], { timeoutMs: 20_000 })
-    expect(second.status).toBe(1)
+    expect(second.status).toBeGreaterThan(0)
     expect(second.err + second.out).toContain(`process ${lane.daemon.pid()}`)
     expect(second.err + second.out).toMatch(/since \d{4}-\d\d-\d\dT/)
     expect((await lane.virsh('list')).status).toBe(0)
   })
 })
+
+/** PostgreSQL stands still from PENDING on. Throws where the guest has to wait for it. */
+async function pivotWhileStopped(lane: FaultLane): Promise<void> {
+  const stage = stageOf(lane, 'held', randomUUID())
+  const { uuid } = stage
+  await scenes.pivot.prepare(stage)
+  await lane.control.plan({ point: 'job.pending', nth: 1, action: 'stop-postgres', subject: uuid })
+  const pivoting = scenes.pivot.act(stage)
+  try {
+    await eventually(async () => (await lane.control.fired()) === 'job.pending', { what: 'the job is pending' })
+    const count = await guestWriteCount(stage.layer('s1'))
+    await eventually(async () => (await guestWriteCount(stage.layer('s1'))) > count + 5, {
+      what: 'the guest writes on',
+      everyMs: 250,
+      limitMs: 12_000,
+    })
+  } finally {
+    signalPostgres(lane.daemon.stateDir, 'SIGCONT')
+  }
+  const { status } = await pivoting
+  expect(status, 'the client is told that there was no pivot').not.toBe(0)
+  await eventually(async () => (await lane.openJobs(uuid)).length === 0, {
+    what: 'the job has an end',
+    limitMs: 60_000,
+  })
+  const chain = [stage.layer('s1'), stage.layer('base')]
+  expect((await lane.recordedChains(uuid))['vda']).toEqual(chain)
+  expect((await lane.control.chains(uuid))['vda']).toEqual(chain)
+  await lane.done('destroy', stage.name)
+  expect((await verifyGuestWrites(stage.layer('s1'))).lost).toEqual([])
+}

@@ -142,7 +142,7 @@ describe.skipIf(!canRun || !isRoot)('the daemon', { timeout: 180_000 }, () => {
     chmodSync(home, 0o700)
     try {
       await using daemon = new PlacedDaemon(projectRoot, { stateDir: join(home, 'state') })
-      expect(await daemon.ended()).toBe(1)
+      expect(await daemon.ended()).toBeGreaterThan(0)
       expect(daemon.output()).toContain(home)
       expect(daemon.output()).toMatch(/pass through|traverse/)
     } finally {

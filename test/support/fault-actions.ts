@@ -4,8 +4,8 @@ import * as v from 'valibot'
 import { type CrashPoint, crashPoints, type Reach } from '../../src/commands/crash-points.ts'
 import { hasEnded, processesNaming } from './end-processes.ts'
 
-/** What a faulty daemon does when it passes its point: die by SIGKILL, kill the domain's process or the whole PostgreSQL and go on, throw, or go on only when told. */
-export const faultActions = ['kill', 'kill-qemu', 'kill-postgres', 'throw', 'hang'] as const
+/** What a faulty daemon does when it passes its point: die by SIGKILL, kill the domain's process or the whole PostgreSQL (or stop that by SIGSTOP) and go on, throw, or go on only when told. */
+export const faultActions = ['kill', 'kill-qemu', 'kill-postgres', 'stop-postgres', 'throw', 'hang'] as const
 
 /** Which point, at which passage of it (1 = the first), and what then. `subject` is the UUID of the domain whose process dies. */
 export const faultSchema = v.object({
@@ -54,6 +54,7 @@ export class PlannedFault {
     if (fault.action === 'kill') process.kill(process.pid, 'SIGKILL')
     if (fault.action === 'kill-qemu') await killDomain(this.#directories.socketDir, fault.subject)
     if (fault.action === 'kill-postgres') await killPostgres(this.#directories.stateDir)
+    if (fault.action === 'stop-postgres') signalPostgres(this.#directories.stateDir, 'SIGSTOP')
     this.fired = point
     if (fault.action === 'throw') throw new Error(`A planned fault at ${point}`)
     if (fault.action === 'hang') await this.#release.promise
@@ -67,10 +68,15 @@ export async function killDomain(socketDir: string, uuid: string): Promise<void>
 
 /** Ends the embedded PostgreSQL and all its backends by SIGKILL; returns when they are dead. */
 export async function killPostgres(stateDir: string): Promise<void> {
-  const postmasters = processesNaming(join(stateDir, 'postgresql')).filter((pid) => pid !== process.pid)
+  for (const pid of signalPostgres(stateDir, 'SIGKILL')) await hasEnded(pid, 5_000)
+}
+
+/** Sends a signal to the embedded PostgreSQL and all its backends; gives their pids. */
+export function signalPostgres(stateDir: string, signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): number[] {
+  const postmasters = processesNaming(join(stateDir, 'postgresql'))
   const family = postmasters.flatMap((pid) => [pid, ...childrenOf(pid)])
-  for (const pid of family) signalNow(pid)
-  for (const pid of family) await hasEnded(pid, 5_000)
+  for (const pid of family) signalNow(pid, signal)
+  return family
 }
 
 function childrenOf(parent: number): number[] {
@@ -79,13 +85,13 @@ function childrenOf(parent: number): number[] {
 }
 
 async function killNow(pid: number): Promise<void> {
-  signalNow(pid)
+  signalNow(pid, 'SIGKILL')
   await hasEnded(pid, 5_000)
 }
 
-function signalNow(pid: number): void {
+function signalNow(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL')
+    process.kill(pid, signal)
   } catch {
     // It has ended already.
   }
