@@ -14,8 +14,8 @@ export async function tourCommand({ out }: Invocation): Promise<number> {
   await using stage = new TourStage()
   stage.write('tour.xml', tourDefinition(stage))
   out.lines(opening(stage))
-  for (const [at, act] of acts.entries()) {
-    if (act.onlyReal === true && !stage.isReal) continue
+  const played = acts.filter(({ onlyReal = false }) => stage.isReal || !onlyReal)
+  for (const [at, act] of played.entries()) {
     out.lines(['', toned(out, 'heading', `${at + 1}. ${act.title}`), ...wrap(act.says)])
     const failed = await play(stage, act, out)
     if (failed === null) continue
