@@ -40,6 +40,8 @@ const snapshot: Story = {
 }
 const job: Story = { running: true, act: commit }
 
+const threeOverlays = ['/images/web.s3', '/images/web.s2', '/images/web.s1', '/images/web.qcow2']
+
 /** Jobs that end by themselves, over the chain s3 -> s2 -> s1 -> base: pulls and commits in the middle. */
 const quietJobs: Readonly<Record<string, { readonly act: Story['act']; readonly left: readonly string[] }>> = {
   'a pull of everything': {
@@ -135,6 +137,9 @@ async function quietJobKilledAt(point: CrashPoint, act: Story['act']): Promise<{
   return { daemon, uuid }
 }
 
+/** Points of a pivot from which on the target is the disk, whatever dies. */
+const decided: readonly CrashPoint[] = ['job.recorded', 'job.finalized', 'job.concluded', 'job.outcome']
+
 /** Points at which a snapshot that lost its hypervisor too has complete overlays. */
 const complete: readonly CrashPoint[] = ['snapshot.files', 'snapshot.acted']
 
@@ -183,16 +188,23 @@ describe('reconcileAll()', () => {
     if (point !== 'job.requested') expect(next.chain(uuid)).toEqual(left)
   })
 
-  test.each(quietRows)('knows the chain on disk when $name lost its process too, at $point', async ({ act, point }) => {
-    const { daemon, uuid } = await quietJobKilledAt(point, act)
-    await daemon.machine.time.advance(point === 'job.finalized' ? 1_000 : 0)
-    daemon.driver.guests.kill(uuid)
-    const next = await daemon.restarted()
-    await expectSettled(next)
-    expect(next.host.reads.running()).toEqual([])
-    await next.commands.startDomain(operator, { uuid, paused: false })
-    await expectSettled(next)
-  })
+  test.each(quietRows)(
+    'knows the chain on disk when $name lost its process too, at $point',
+    async ({ act, left, point }) => {
+      const { daemon, uuid } = await quietJobKilledAt(point, act)
+      await daemon.machine.time.advance(point === 'job.finalized' ? 1_000 : 0)
+      daemon.driver.guests.kill(uuid)
+      const next = await daemon.restarted()
+      await expectSettled(next)
+      expect(next.host.reads.running()).toEqual([])
+      // Only what had changed the files before the process died took effect.
+      const isDone = ['job.finalized', 'job.concluded', 'job.outcome'].includes(point)
+      expect(next.rowsOf(uuid).map((row) => row.state)).toEqual([isDone ? 'completed' : 'failed'])
+      expect(next.chain(uuid)).toEqual(isDone ? left : threeOverlays)
+      await next.commands.startDomain(operator, { uuid, paused: false })
+      await expectSettled(next)
+    },
+  )
 
   test.each(crashPoints)('settles everything after the daemon and every process died at %s', async (point) => {
     const { daemon, uuid } = await killedAt(point)
@@ -205,6 +217,11 @@ describe('reconcileAll()', () => {
       const isMade = complete.includes(point)
       expect(next.chain(uuid).includes(overlay), 'an overlay that the guest may have written to stays').toBe(isMade)
       expect(next.world.image(overlay) !== null, 'no overlay is left behind that no chain names').toBe(isMade)
+    }
+    if (point.startsWith('job.')) {
+      const isPivoted = decided.includes(point)
+      expect(next.chain(uuid), 'the record of the pivot decides').toHaveLength(isPivoted ? 1 : 2)
+      expect(next.rowsOf(uuid).map((row) => row.state)).toEqual([isPivoted ? 'pivoted' : 'failed'])
     }
     // What the log names is what a new start finds.
     await next.commands.startDomain(operator, { uuid, paused: false })

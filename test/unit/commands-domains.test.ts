@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { claimsTable } from '../../projections/claims.ts'
 import { reconcileAll } from '../../src/commands/reconcile.ts'
+import { TestImages } from '../../src/testdriver/test-images.ts'
+import { TestWorld } from '../../src/testdriver/test-world.ts'
 import { Fault } from '../../src/util/fault.ts'
 import { callerOf, commitOf, definitionOf, FakeMachine, operator, snapshotOf } from '../support/fake-host.ts'
 import { expectSettled } from '../support/settled.ts'
@@ -136,6 +138,32 @@ describe('startDomain()', () => {
     await expectSettled(daemon)
   })
 
+  test('chooses another VNC port when the chosen one was taken before it was claimed', async () => {
+    const machine = new FakeMachine()
+    const world = new TestWorld({ store: machine.store, bootId: machine.bootId, timers: machine.time })
+    const images = new TestImages(world)
+    const daemon = machine.boot({ images })
+    const { commands, host } = daemon
+    const define = async (name: string) => {
+      const xml = definitionOf(name, { devices: "<graphics type='vnc' autoport='yes'/>" })
+      return (await commands.defineDomain(operator, { xml, validate: false })).uuid
+    }
+    const [first, second] = [await define('first'), await define('second')]
+    let isTaken = false
+    images.planAccess = async () => {
+      // The port of the first one is chosen, and not claimed yet.
+      if (!isTaken) {
+        isTaken = true
+        await commands.startDomain(operator, { uuid: second, paused: false })
+      }
+      return []
+    }
+    await commands.startDomain(operator, { uuid: first, paused: false })
+    const ports = [first, second].map((uuid) => host.reads.byUuid(uuid)?.run?.vnc_ports)
+    expect(new Set(ports).size).toBe(2)
+    await expectSettled(daemon)
+  })
+
   test('refuses a stated VNC port that another domain has', async () => {
     const { commands, uuid } = await withWeb({ devices: "<graphics type='vnc' port='5990' autoport='no'/>" })
     const xml = definitionOf('mail', { devices: "<graphics type='vnc' port='5990' autoport='no'/>" })
@@ -267,24 +295,33 @@ describe('a domain that runs', () => {
     await expectSettled(daemon)
   })
 
-  test('keeps a definition that a client changed while a job of it was ending', async () => {
-    const { machine, daemon, commands, uuid, host } = await withWeb({ disks: { vda: '/images/web.qcow2', vdb: '/d' } })
+  test('keeps a definition that a client changed while the outcome of a job was worked out', async () => {
+    const disks = { vda: '/images/web.qcow2', vdb: '/data.qcow2' }
+    const { machine, daemon, commands, uuid, host } = await withWeb({ disks })
     await commands.startDomain(operator, { uuid, paused: false })
     await commands.createSnapshot(operator, snapshotOf(uuid, 's1'))
-    await commands.commitBlocks(callerOf(1000, { onReady: 'pivot' }), commitOf(uuid))
+    await commands.commitBlocks(operator, commitOf(uuid))
+    await machine.time.advance(60_000)
+    // The definition that follows the pivot is made from the one that is read here.
+    const read = host.texts.definition.bind(host.texts)
     const changed = definitionOf('web', { uuid, disks: { vda: '/images/web.s1', vdb: '/changed.qcow2' } })
-    const defining = (async () => {
-      for (let round = 0; round < 50; round++) {
+    let isChanged = false
+    host.texts.definition = async (sha256) => {
+      const definition = await read(sha256)
+      if (!isChanged) {
+        isChanged = true
         await commands.defineDomain(operator, { xml: changed, validate: false })
-        await new Promise((resolve) => setImmediate(resolve))
       }
-    })()
+      return definition
+    }
+    await commands.endBlockJob(operator, { uuid, disk: 'vda', pivot: true, wait: false })
     await machine.time.advance(60_000)
-    await defining
-    await machine.time.advance(60_000)
+    expect(isChanged).toBe(true)
+    const definition = await read(host.reads.byUuid(uuid)?.definition?.definition_sha256 ?? '')
+    const files = definition.devices.disks.map((disk) => disk.source?.file)
+    expect(files).toEqual(['/images/web.qcow2', '/changed.qcow2'])
     expect(daemon.chain(uuid)).toEqual(['/images/web.qcow2'])
-    const definition = await host.texts.definition(host.reads.byUuid(uuid)?.definition?.definition_sha256 ?? '')
-    expect(definition.devices.disks.map((disk) => disk.source?.file)).toContain('/changed.qcow2')
+    await expectSettled(daemon)
   })
 })
 

@@ -79,13 +79,15 @@ const rows: Readonly<Record<string, Row>> = {
 }
 
 describe('a log that goes away between an act and its outcome', () => {
-  test.each(Object.entries(rows))('%s says what was done, and is settled when the log is back', async (_name, row) => {
+  test.each(Object.entries(rows))('%s says what was done, and is settled when the log is back', async (name, row) => {
     const { machine, daemon, uuid } = await booted(row.running)
     machine.log.failOn(row.lost)
     // Everything else that the daemon could record instead fails too.
     const outcome = row.act(daemon, uuid)
     await expect(outcome).rejects.toThrow(row.says)
     await expect(outcome).rejects.toMatchObject({ kind: 'log_unavailable' })
+    // A start that could not be recorded was undone, and that could be recorded.
+    expect([...daemon.host.unsettled]).toEqual(name === 'start' ? [] : [uuid])
     machine.log.comeBack()
     await reconcileAll(daemon.host)
     await machine.time.advance(1_000)
