@@ -1,11 +1,12 @@
+import { spawnSync } from 'node:child_process'
 import { appendFileSync, accessSync, constants, existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
 import { isPackagePresent } from '../../src/cli/is-package-present.ts'
 import { type SetupPackageName, setupPackages } from '../../src/cli/setup-packages.ts'
 
-/** A Debian package of the table, the test corpora, or a usable /dev/kvm. */
-export type ToolName = SetupPackageName | 'corpora' | 'kvm'
+/** A Debian package of the table, the test corpora, a usable /dev/kvm, or a registry that npm can install from. */
+export type ToolName = SetupPackageName | 'corpora' | 'kvm' | 'npm-registry'
 
 /** What the tests run by `npm test` write when a tool was missing: one JSON line each, read by the summary. */
 export type SkippedTool = { readonly tool: ToolName; readonly reason: string; readonly testFile: string }
@@ -45,11 +46,19 @@ export function isRequired(tool: ToolName): boolean {
 function whyMissing(tool: ToolName): string | null {
   if (tool === 'corpora') return existsSync(corporaPath()) ? null : `${corporaPath()} does not exist`
   if (tool === 'kvm') return whyNoKvm()
+  if (tool === 'npm-registry') return whyNoRegistry()
   const row = setupPackages.find((candidate) => candidate.package === tool)
   if (row === undefined) throw new Error(`Cannot look for tool "${tool}": src/cli/setup-packages.ts has no such row`)
   return isPackagePresent(row.presence)
     ? null
     : `Debian's ${tool} is not installed (npm run setup -- --dev installs it)`
+}
+
+/** Asked of npm itself, which knows its registry and the way there; it leaves its answer in its cache. */
+function whyNoRegistry(): string | null {
+  const args = ['view', 'valibot', 'version', '--fetch-retries=0', '--fetch-timeout=20000']
+  const { status } = spawnSync('npm', args, { stdio: 'ignore', timeout: 60_000 })
+  return status === 0 ? null : `npm cannot reach its registry (npm ${args.slice(0, 3).join(' ')})`
 }
 
 function whyNoKvm(): string | null {

@@ -1,0 +1,165 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readDaemonFile } from '../../src/cli/daemon-file.ts'
+import { type Captured, capture } from '../support/capture.ts'
+import { endProcess, hasEnded, processesNaming } from '../support/end-processes.ts'
+import { projectFiles, projectRoot } from '../support/project-files.ts'
+import { requireTool } from '../support/require-tool.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'cv-pack-'))
+const home = join(directory, 'home')
+const installed = join(home, 'node_modules/chronovisor')
+const stateDir = join(directory, 'state')
+const socketDir = join(directory, 'run')
+
+/**
+ * The environment of a person at a shell: without what `npm test` passes on, which would send `npm install` to the
+ * project, and without the project's own programs, so that the machine's Node is found.
+ */
+function shellEnvironment(): Readonly<Record<string, string>> {
+  const kept = ['npm_config_cache', 'npm_config_registry', 'npm_config_cafile']
+  const entries = Object.entries(process.env).flatMap(([name, value]) =>
+    value === undefined || (/^npm_/i.test(name) && !kept.includes(name)) ? [] : [[name, value] as const],
+  )
+  const path = (process.env['PATH'] ?? '').split(':').filter((one) => !/node_modules|node-gyp-bin/.test(one))
+  return {
+    ...Object.fromEntries(entries),
+    PATH: path.join(':'),
+    NO_COLOR: '1',
+    CHRONOVISOR_STATE_DIR: stateDir,
+    CHRONOVISOR_SOCKET_DIR: socketDir,
+  }
+}
+
+/** Runs a command in that environment and no other, in the directory of the installation unless another is given. */
+async function run(words: readonly string[], cwd = home): Promise<Captured> {
+  const variables = Object.entries(shellEnvironment()).map(([name, value]) => `${name}=${value}`)
+  return await capture('env', ['-i', ...variables, ...words], { cwd, timeoutMs: 300_000 })
+}
+
+/** A copy of what is committed, so that building the package does not touch the checkout. */
+function copyProject(): string {
+  const copy = join(directory, 'project')
+  for (const file of projectFiles()) {
+    mkdirSync(dirname(join(copy, file)), { recursive: true })
+    cpSync(join(projectRoot, file), join(copy, file))
+  }
+  symlinkSync(join(projectRoot, 'node_modules'), join(copy, 'node_modules'))
+  return copy
+}
+
+let daemon: ChildProcess | null = null
+let output = ''
+
+/** Starts the installed daemon; resolves with what it printed once it serves. */
+async function startInstalled(): Promise<string> {
+  const child = spawn('npx', ['chronovisor', 'daemon'], { cwd: home, env: shellEnvironment() })
+  daemon = child
+  const hear = (chunk: Buffer): void => void (output += chunk.toString())
+  child.stdout.on('data', hear)
+  child.stderr.on('data', hear)
+  const deadline = performance.now() + 60_000
+  while (!output.includes('history')) {
+    if (child.exitCode !== null || performance.now() > deadline)
+      throw new Error(`The daemon does not serve:\n${output}`)
+    await sleep(20)
+  }
+  return output
+}
+
+describe.skipIf(!requireTool('npm-registry'))('the package, installed into an empty directory', () => {
+  beforeAll(async () => {
+    chmodSync(directory, 0o755)
+    mkdirSync(home)
+    writeFileSync(join(home, 'package.json'), '{ "private": true }')
+    const packed = await run(['npm', 'pack', '--pack-destination', directory], copyProject())
+    expect(packed.status, packed.err).toBe(0)
+    const archive = readdirSync(directory).find((name) => name.endsWith('.tgz'))
+    const added = await run([
+      'npm',
+      'install',
+      '--prefer-offline',
+      '--no-audit',
+      join(directory, archive ?? 'none.tgz'),
+    ])
+    expect(added.status, added.err).toBe(0)
+  }, 400_000)
+
+  afterAll(async () => {
+    for (const pid of processesNaming(directory)) await endProcess(pid)
+    rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+  })
+
+  test('holds compiled files, the SQL and the launcher, and no TypeScript', () => {
+    const files = readdirSync(installed, { recursive: true, encoding: 'utf8' })
+    expect(files).toEqual(
+      expect.arrayContaining([
+        'src/launcher.js',
+        'dist/src/main.js',
+        'dist/projections/domain-states.js',
+        'migrations/0001-log.sql',
+        'fixtures/chronovisor.service',
+      ]),
+    )
+    const sql = (under: string): string[] => readdirSync(under).filter((name) => name.endsWith('.sql'))
+    for (const folder of ['migrations', 'projections'])
+      expect(sql(join(installed, folder))).toEqual(sql(join(projectRoot, folder)))
+    expect(files.filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'))).toEqual([])
+    expect(files.filter((file) => /^(dist\/)?test\//.test(file))).toEqual([])
+  })
+
+  test('npx chronovisor --help answers under the machine’s own Node', async () => {
+    const help = await run(['npx', 'chronovisor', '--help'])
+    expect(help.out).toMatch(/^Usage: chronovisor /)
+    expect(help.out).toContain('Commands:\n  daemon')
+    expect(help.status).toBe(0)
+  })
+
+  test('npx chronovisor daemon serves virsh as it printed, and the CLI finds it; SIGTERM ends all of it', async () => {
+    const printed = await startInstalled()
+    const command = /virsh -c '\S+' list --all/.exec(printed)?.[0] ?? ''
+    expect(command).toContain(`socket=${socketDir}/libvirt-sock`)
+    if (requireTool('libvirt-clients')) {
+      const listed = await run(['sh', '-c', command])
+      expect([listed.out.split('\n')[0]?.trim().split(/\s+/), listed.status]).toEqual([['Id', 'Name', 'State'], 0])
+    }
+    const log = await run(['npx', 'chronovisor', 'log'])
+    expect(log.out).toContain('DaemonStarted')
+    expect(log.status).toBe(0)
+    const replayed = await run(['npx', 'chronovisor', 'replay', '--check'])
+    expect(replayed.out).toMatch(/^identical/m)
+    expect(replayed.status).toBe(0)
+    const pid = readDaemonFile(socketDir)?.pid ?? 0
+    process.kill(pid, 'SIGTERM')
+    expect(await hasEnded(pid, 30_000)).toBe(true)
+    expect(processesNaming(stateDir)).toEqual([])
+    expect(existsSync(join(socketDir, 'libvirt-sock'))).toBe(false)
+  })
+
+  test('keeps its log from one start to the next', async () => {
+    output = ''
+    await startInstalled()
+    const log = await run(['npx', 'chronovisor', 'log', '--json'])
+    const types = [...log.out.matchAll(/"type":\s*"(Daemon\w+)"/g)].map((match) => match[1])
+    expect(types).toEqual(['DaemonStarted', 'DaemonStopped', 'DaemonStarted'])
+    // The signal goes to npx this time, as Ctrl-C in a terminal or a service manager would send it.
+    daemon?.kill('SIGTERM')
+    expect(await hasEnded(readDaemonFile(socketDir)?.pid ?? 0, 30_000)).toBe(true)
+    expect(readFileSync(join(stateDir, 'host-id'), 'utf8')).toMatch(/^[0-9a-f-]{36}\n$/)
+  })
+})
