@@ -10,8 +10,10 @@ import { faults, type Victim } from './faults.ts'
 
 const canRun = requireTool('qemu-system-x86') && requireTool('qemu-utils') && requireTool('libvirt-clients')
 
+type ShownRow = readonly [GuardName, SceneName, CrashPoint | 'acknowledged', Victim, RegExp]
+
 /** A guard, the row of the fault table that it makes pass, and what goes wrong in that row without it. */
-const shown: readonly (readonly [GuardName, SceneName, CrashPoint | 'acknowledged', Victim, RegExp])[] = [
+const shown: readonly ShownRow[] = [
   ['reconciliation', 'running', 'acknowledged', 'daemon+qemu', /the domain is shut off/],
   ['owners-restored', 'running', 'acknowledged', 'qemu', /was not given back/],
   ['unrecorded-process-found', 'start', 'start.spawned', 'daemon', /its process is alive/],
@@ -25,12 +27,17 @@ const shown: readonly (readonly [GuardName, SceneName, CrashPoint | 'acknowledge
   ['outcome-before-dismiss', 'abort', 'job.concluded', 'daemon', /lacks BlockJobCancelled/],
 ]
 
+const titleOf = ([guard, scene, point, dies]: ShownRow): string => `guard ${guard}: ${scene}, ${point}, ${dies} dies`
+
 describe.skipIf(!canRun)('the fault table is red without', { timeout: 120_000 }, () => {
-  test.each(shown)('guard %s: %s, %s, %s dies', async (guard, scene, point, dies, damage) => {
-    const row = faults.find((one) => one[1] === scene && one[2] === point && one[3] === dies)
-    if (row === undefined) throw new Error(`faults.ts has no row for ${scene}, ${point}, ${dies}`)
-    await using lane = await FaultLane.open({ guardsOff: [guard] })
-    const stage = stageOf(lane, 'red', randomUUID())
-    await expect(runFault(stage, row, { settleMs: 5_000 })).rejects.toThrow(damage)
-  })
+  test.each(shown.map((row) => [titleOf(row), row] as const))(
+    '%s',
+    async (_title, [guard, scene, point, dies, damage]) => {
+      const row = faults.find((one) => one[1] === scene && one[2] === point && one[3] === dies)
+      if (row === undefined) throw new Error(`faults.ts has no row for ${scene}, ${point}, ${dies}`)
+      await using lane = await FaultLane.open({ guardsOff: [guard] })
+      const stage = stageOf(lane, 'red', randomUUID())
+      await expect(runFault(stage, row, { settleMs: 5_000 })).rejects.toThrow(damage)
+    },
+  )
 })
