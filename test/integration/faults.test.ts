@@ -4,7 +4,7 @@ import { FaultLane } from '../support/fault-lane.ts'
 import { clearStage, runFault } from '../support/fault-run.ts'
 import { stageOf } from '../support/fault-scenes.ts'
 import { requireTool } from '../support/require-tool.ts'
-import { type FaultRow, faults } from './faults.ts'
+import { type FaultRow, faults, victims } from './faults.ts'
 
 // Rows wait for guests and disks more than for a CPU, so that some run side by side, each lane with a daemon of its own.
 const laneCount = 3
@@ -68,15 +68,14 @@ function giveLane(lane: FaultLane): void {
 
 /** Commands and points against who dies. */
 function matrix(outcomes: ReadonlyMap<string, string>): string {
-  const victims = ['daemon', 'daemon+qemu', 'qemu', 'postgres']
   const rows = Map.groupBy(faults, ([command, scene, point]) => `${command} (${scene}), ${point}`)
   const width = Math.max(...[...rows.keys()].map((key) => key.length))
   const lines = [...rows].map(([key, group]) => {
     const cells = victims.map((victim) => {
       const row = group.find(([, , , dies]) => dies === victim)
-      return (row === undefined ? '.' : (outcomes.get(titleOf(row)) ?? '-')).padEnd(12)
+      return (row === undefined ? '.' : (outcomes.get(titleOf(row)) ?? '-')).padEnd(17)
     })
     return `${key.padEnd(width)}  ${cells.join('')}`
   })
-  return [`${'who dies'.padEnd(width)}  ${victims.map((victim) => victim.padEnd(12)).join('')}`, ...lines].join('\n')
+  return [`${'who dies'.padEnd(width)}  ${victims.map((victim) => victim.padEnd(17)).join('')}`, ...lines].join('\n')
 }

@@ -2,8 +2,11 @@ import type { Commands } from '../../src/commands/commands.ts'
 import type { CrashPoint } from '../../src/commands/crash-points.ts'
 import type { SceneName } from '../support/fault-scenes.ts'
 
-/** Who dies by SIGKILL. With the daemon its QEMU may die too; PostgreSQL dies with all its backends; the others go on. */
-export type Victim = 'daemon' | 'daemon+qemu' | 'postgres' | 'qemu'
+/** Who dies by SIGKILL. With the daemon the domain's QEMU or PostgreSQL may die too; PostgreSQL dies with all its backends; the others go on. */
+export const victims = ['daemon', 'daemon+qemu', 'daemon+postgres', 'qemu', 'postgres'] as const
+
+/** One of {@link victims}. */
+export type Victim = (typeof victims)[number]
 
 /** States as `domstate` says them; `absent` = there is no such domain, `running or shut off` = the moment decides. */
 export type ExpectedState = 'running' | 'paused' | 'shut off' | 'absent' | 'running or shut off'
@@ -50,12 +53,14 @@ export const faults: readonly FaultRow[] = [
   ['none', 'idle', 'acknowledged', 'postgres', same(is('shut off'))],
   ['none', 'running', 'acknowledged', 'daemon', same(is('running', 's1 < base'))],
   ['none', 'running', 'acknowledged', 'postgres', same(is('running', 's1 < base'))],
+  ['none', 'running', 'acknowledged', 'daemon+postgres', same(is('running', 's1 < base'))],
   ['none', 'running', 'acknowledged', 'qemu', is('shut off', 's1 < base', 'DomainCrashed')],
   ['none', 'running', 'acknowledged', 'daemon+qemu', is('shut off', 's1 < base', 'DomainShutOff')],
 
   // Definitions.
   ['defineDomain', 'define', 'define.appended', 'daemon', is('shut off')],
   ['defineDomain', 'define', 'define.appended', 'postgres', is('shut off')],
+  ['defineDomain', 'define', 'define.appended', 'daemon+postgres', is('shut off')],
   ['undefineDomain', 'undefine', 'acknowledged', 'daemon', is('absent')],
   ['setAutostart', 'autostart', 'acknowledged', 'daemon', is('shut off', '', 'DomainAutostartChanged')],
   ['adoptChain', 'adopt', 'acknowledged', 'daemon', is('shut off', 'base', 'BackingChainAdopted')],
@@ -149,6 +154,7 @@ export const faults: readonly FaultRow[] = [
   ['endBlockJob', 'pivot', 'job.pending', 'qemu', is('shut off', 's1 < base | base')],
   ['endBlockJob', 'pivot', 'job.pending', 'postgres', is('running', 'base | s1 < base')],
   ['endBlockJob', 'pivot', 'job.recorded', 'postgres', pivoted],
+  ['endBlockJob', 'pivot', 'job.recorded', 'daemon+postgres', pivoted],
   ['endBlockJob', 'pivot', 'job.concluded', 'postgres', pivoted],
   ['endBlockJob', 'abort', 'job.concluded', 'daemon', is('running', 's1 < base', 'BlockJobCancelled')],
 

@@ -10,7 +10,7 @@ import { requireTool } from '../support/require-tool.ts'
 const canRun = requireTool('qemu-system-x86') && requireTool('qemu-utils') && requireTool('libvirt-clients')
 
 /** Far above what an answer takes (a few milliseconds and the start of virsh), far below a monitor's limit of 30 s. */
-const limitMs = 4_000
+const limitMs = 8_000
 
 const reads = (stuck: string, healthy: string): readonly (readonly string[])[] => [
   ['list', '--all'],

@@ -131,7 +131,7 @@ export class FaultLane implements AsyncDisposable {
   }
 
   /** Waits until the daemon has died by a planned fault. */
-  async died(limitMs = 30_000): Promise<void> {
+  async died(limitMs = 60_000): Promise<void> {
     await eventually(() => !this.isAlive(), { what: 'the daemon dies at its crash point', limitMs })
     await this.daemon.kill()
   }

@@ -68,6 +68,7 @@ async function killWithDaemon(stage: Stage, { row, scene, before }: Playing): Pr
     await lane.died()
   }
   let written = 0
+  if (dies === 'daemon+postgres') await killPostgres(lane.daemon.stateDir)
   if (dies === 'daemon+qemu') {
     // The guest goes on without the daemon for a while, then it is gone from one moment to the next.
     await sleep(200)
