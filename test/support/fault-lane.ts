@@ -146,7 +146,7 @@ export async function eventually(
   holds: () => boolean | Promise<boolean>,
   {
     what,
-    limitMs = 20_000,
+    limitMs = 40_000,
     everyMs = 50,
   }: { readonly what: string; readonly limitMs?: number; readonly everyMs?: number },
 ): Promise<void> {
