@@ -8,7 +8,9 @@ import { daemonContext } from './daemon-caller.ts'
 /** Takes block jobs on, one step of one job at a time; who asks twice at once gets one more look, not two. */
 export class JobRunner {
   readonly #host: () => Host
-  readonly #tails = new Map<string, Promise<void>>()
+  /** Looks under way, and those that wait for them, by job. */
+  readonly #running = new Map<string, Promise<void>>()
+  readonly #waiting = new Map<string, Promise<void>>()
 
   /** The host is asked for late: it holds this runner itself. */
   constructor(host: () => Host) {
@@ -17,11 +19,24 @@ export class JobRunner {
 
   /** Looks at a job in the hypervisor and takes it as far as it can go now. Never throws: what fails is tried at the next change. */
   async carryOn(step: JobStep): Promise<void> {
-    const before = this.#tails.get(step.jobId) ?? Promise.resolve()
-    const tail = before.then(async () => await this.#look(step))
-    this.#tails.set(step.jobId, tail)
-    await tail
-    if (this.#tails.get(step.jobId) === tail) this.#tails.delete(step.jobId)
+    const { jobId } = step
+    // A look that has not begun yet will see whatever made this one necessary.
+    const waiting = this.#waiting.get(jobId)
+    if (waiting !== undefined) return await waiting
+    const running = this.#running.get(jobId)
+    if (running === undefined) return await this.#run(step)
+    const next = running.then(async () => {
+      this.#waiting.delete(jobId)
+      await this.#run(step)
+    })
+    this.#waiting.set(jobId, next)
+    await next
+  }
+
+  async #run(step: JobStep): Promise<void> {
+    const look = this.#look(step).finally(() => this.#running.delete(step.jobId))
+    this.#running.set(step.jobId, look)
+    await look
   }
 
   /** For a change that the hypervisor reported by itself. */

@@ -3,6 +3,7 @@ import { encodeMetadata, type Metadata } from '../events/metadata.ts'
 import {
   CommitInDoubtError,
   FencedError,
+  InvalidAppendError,
   LogBusyError,
   LogClosedError,
   LogUnavailableError,
@@ -122,6 +123,10 @@ export async function record(
       { kind: entry.kind, ...(entry.signal === undefined ? {} : { signal: entry.signal }) },
     )
   } catch (error) {
+    // A name too long for a stream, a list too long for an event: the request itself is at fault.
+    if (entry.kind === 'intent' && error instanceof InvalidAppendError) {
+      throw new Fault('invalid_arg', `Cannot record the request: ${error.message}`, { cause: error })
+    }
     throw asFault(error)
   }
 }

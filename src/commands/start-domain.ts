@@ -96,7 +96,7 @@ async function planStart(
   await refuseDrift(host, task, { uuid, name, drifts: known.drifts })
   const disks = diskChains(definition, known.chains)
   const vncPorts = await choosePorts(host, definition)
-  const ports = vncPorts.map(
+  const ports = [...new Set(vncPorts)].map(
     (port): Claim => ({ kind: 'port', subject: String(port), domain: uuid, mode: 'exclusive' }),
   )
   return {

@@ -310,6 +310,22 @@ describe('block jobs', () => {
     await expectSettled(daemon)
   })
 
+  test('are looked at once more, not once for everybody, by many who ask at the same time', async () => {
+    const { machine, daemon, commands, uuid } = await withOverlays(['s1'])
+    const jobId = await commands.commitBlocks(operator, commitOf(uuid))
+    await machine.time.advance(60_000)
+    let looks = 0
+    const query = daemon.driver.queryJobs.bind(daemon.driver)
+    daemon.driver.queryJobs = async (...args) => {
+      looks++
+      return await query(...args)
+    }
+    await Promise.all(Array.from({ length: 50 }, async () => await daemon.runner.noticed(uuid, jobId)))
+    expect(looks).toBe(2)
+    await daemon.runner.noticed(uuid, jobId)
+    expect(looks).toBe(3)
+  })
+
   test('that the hypervisor refuses end as failed at once', async () => {
     const { machine, daemon, commands, uuid } = await withOverlays(['s1'])
     machine.script.failNext('startBlockJob', new Fault('operation_failed', 'Cannot start the job: no'))

@@ -61,6 +61,17 @@ describe('defineDomain()', () => {
     expect(host.reads.domains()).toEqual([])
   })
 
+  test('refuses a name that is too long to be recorded, in words, and records the refusal', async () => {
+    const { machine, commands, host } = await withWeb()
+    const xml = definitionOf('x'.repeat(600), { disks: {} })
+    await expect(commands.defineDomain(operator, { xml, validate: false })).rejects.toMatchObject({
+      kind: 'invalid_arg',
+      message: expect.stringContaining('the stream name has 605 bytes'),
+    })
+    expect(machine.log.types().slice(-1)).toEqual(['CommandRefused'])
+    expect(host.reads.domains()).toHaveLength(1)
+  })
+
   test('keeps a name like 007 as it is', async () => {
     const machine = new FakeMachine()
     const { commands, host } = machine.boot()
