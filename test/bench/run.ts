@@ -1,0 +1,49 @@
+import { writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { availableVirtType } from '../conformance/story-world.ts'
+import { type Bar, barTable, describeMachine } from './bars.ts'
+import { type BenchOptions, smoke } from './smoke.ts'
+
+/** The benches by name. */
+const benches: Readonly<Record<string, (options: BenchOptions) => Promise<readonly Bar[]>>> = { smoke }
+
+const usage = `npm run bench -- NAME [--quick] [--rounds N] [--json FILE]
+
+Measures our daemon and a private libvirtd, where that is installed, in turns; the medians of the rounds and their spread.
+  NAME         ${Object.keys(benches).join(', ')}
+  --quick      short rounds: within a minute
+  --rounds N   5 if not given
+  --json FILE  write {"bench","machine","bars":[…]}`
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      quick: { type: 'boolean', default: false },
+      rounds: { type: 'string', default: '5' },
+      json: { type: 'string' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  })
+  const [name = ''] = positionals
+  const bench = Object.hasOwn(benches, name) ? benches[name] : undefined
+  const rounds = Number(values.rounds)
+  if (bench === undefined || values.help || !(rounds >= 1)) {
+    console.log(usage)
+    return values.help ? 0 : 2
+  }
+  const machine = describeMachine(availableVirtType())
+  const say = (line: string): void => console.error(line)
+  const bars = await bench({ rounds, seconds: values.quick ? 0.25 : 1, say })
+  console.log(
+    Object.entries(machine)
+      .map(([key, value]) => `${key} ${value}`)
+      .join(', '),
+  )
+  console.log(barTable(bars).join('\n'))
+  if (values.json !== undefined)
+    writeFileSync(values.json, `${JSON.stringify({ bench: name, machine, bars }, null, 1)}\n`)
+  return 0
+}
+
+process.exitCode = await main()
