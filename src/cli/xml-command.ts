@@ -6,6 +6,7 @@ import { localTime, microsecondsOf, utcTime } from './format-time.ts'
 import { type History, openHistory, positionOption } from './history.ts'
 import type { Invocation } from './invocation.ts'
 import { diffLines, withContext } from './line-diff.ts'
+import { type Definition, liveDefinitionAt, validThen } from './live-definition.ts'
 import { type Output, toned } from './output.ts'
 
 const contextLines = 3
@@ -16,14 +17,6 @@ const optionsSchema = v.object({
   submitted: v.optional(v.boolean(), false),
   inactive: v.optional(v.boolean(), false),
 })
-
-/** A text of a domain at a position, and who put it there. */
-interface Definition {
-  readonly xml: string
-  readonly sha256: string
-  readonly fromPosition: bigint
-  readonly fromUs: bigint
-}
 
 /** `chronovisor xml`: the definition of a domain at any moment, or what changed in it since. */
 export async function xmlCommand(invocation: Invocation): Promise<number> {
@@ -63,14 +56,14 @@ async function definitionAt(
     readonly options: { readonly submitted: boolean; readonly inactive: boolean }
   },
 ): Promise<Definition | null> {
-  const { domain, position, options } = wish
-  const found =
-    (options.submitted || options.inactive ? null : await liveRow(history, domain.uuid, position)) ??
-    (await definedRow(history, {
-      uuid: domain.uuid,
-      position,
-      column: options.submitted ? 'submitted_sha256' : 'definition_sha256',
-    }))
+  const { position, options } = wish
+  const { uuid } = wish.domain
+  if (!options.submitted && !options.inactive) {
+    const live = await liveDefinitionAt(history, { uuid, position })
+    if (live !== null) return live
+  }
+  const column = options.submitted ? 'submitted_sha256' : 'definition_sha256'
+  const found = await definedRow(history, { uuid, position, column })
   if (found === null) return null
   const { sha256, from_position: fromPosition, valid_from: validFrom } = found
   return { xml: await history.text(sha256), sha256, fromPosition, fromUs: microsecondsOf(validFrom) }
@@ -80,18 +73,6 @@ interface HashRow {
   readonly sha256: string
   readonly from_position: bigint
   readonly valid_from: string
-}
-
-const validThen = 'from_position <= $2::int8 and (to_position is null or to_position > $2::int8)'
-
-/** The definition that a domain runs with; null while it is shut off. */
-async function liveRow(history: History, uuid: string, position: bigint): Promise<HashRow | null> {
-  const [row] = await history.rows<HashRow & { readonly [column: string]: unknown }>(
-    `select live_definition_sha256 as sha256, from_position, valid_from from domain_states
-      where domain_uuid = $1::text and ${validThen} and live_definition_sha256 <> ''`,
-    [uuid, position],
-  )
-  return row ?? null
 }
 
 /** The definition of the next start. */

@@ -15,7 +15,12 @@ import { type CliRun, runCli } from '../support/cli-run.ts'
 import { ScratchPostgres } from '../support/scratch-postgres.ts'
 import { commitCommand, commitJob, emulatorPath, firstCaps, StoryLog, web } from '../support/story-log.ts'
 
-const xml = `<domain type='kvm'>\n  <name>web</name>\n  <memory>1024</memory>\n</domain>`
+const xml = `<domain type='kvm'>
+  <name>web</name>
+  <memory>1024</memory>
+  <os><type>hvm</type></os>
+  <devices><disk type='file'><source file='/images/base.qcow2'/><target dev='vda'/></disk></devices>
+</domain>`
 const bigger = xml.replace('1024', '2048')
 
 let server: ScratchPostgres
@@ -123,13 +128,22 @@ describe('log', () => {
 describe('xml', () => {
   test('gives the definition of a moment, by position and by time', async () => {
     expect((await cli(xmlCommand, ['web'], { inactive: true })).text).toBe(bigger)
-    expect((await cli(xmlCommand, ['web'], { asOf: `@${at.pivoted}` })).text).toBe(xml)
+    expect((await cli(xmlCommand, ['web'], { asOf: `@${at.defined}` })).text).toBe(xml)
     const time = JSON.parse((await cli(logCommand, [], { type: 'BlockJobPivoted', json: true })).text)[0].recordedAt
     expect((await cli(xmlCommand, [web], { asOf: time, inactive: true })).text).toBe(xml)
   })
 
-  test('gives the running definition, and the submitted bytes', async () => {
-    expect((await cli(xmlCommand, ['web'])).text).toBe(xml)
+  test('gives the running definition with the chain of that moment, and the submitted bytes', async () => {
+    const sources = async (position: bigint): Promise<readonly string[]> => {
+      const { text } = await cli(xmlCommand, ['web'], { asOf: `@${position}` })
+      expect(text).toMatch(/^<domain type='kvm' id='1'>\n {2}<name>web<\/name>/)
+      return [...text.matchAll(/<source file='([^']*)'/g)].map(([, file]) => file ?? '')
+    }
+    expect(await sources(at.started)).toEqual(['/images/base.qcow2'])
+    expect(await sources(at.snapshot)).toEqual(['/images/base.s1', '/images/base.qcow2'])
+    expect(await sources(at.pivoted)).toEqual(['/images/base.qcow2'])
+    const document = JSON.parse((await cli(xmlCommand, ['web'], { asOf: `@${at.commit}`, json: true })).text)
+    expect(document).toMatchObject({ sincePosition: String(at.snapshot) })
     expect((await cli(xmlCommand, ['web'], { submitted: true })).text).toBe(bigger.replaceAll('\n', ''))
   })
 
