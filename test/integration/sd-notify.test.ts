@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { afterAll, describe, expect, test } from 'vitest'
 import { sdNotify } from '../../src/cli/sd-notify.ts'
 
@@ -26,11 +26,9 @@ while True:
 async function receive(path: string): Promise<() => Promise<string>> {
   const receiver = spawn('python3', ['-c', RECEIVER, path], { stdio: ['ignore', 'pipe', 'inherit'] })
   receivers.push(receiver)
-  await once(receiver.stdout, 'data')
-  return async () => {
-    const line: unknown = (await once(receiver.stdout, 'data', { signal: AbortSignal.timeout(5_000) }))[0]
-    return JSON.parse(String(line))
-  }
+  const lines = createInterface({ input: receiver.stdout })[Symbol.asyncIterator]()
+  await lines.next()
+  return async () => JSON.parse(String((await lines.next()).value))
 }
 
 describe('sdNotify()', () => {

@@ -16,10 +16,8 @@ export const skippedToolsVariable = 'CHRONOVISOR_SKIPPED_TOOLS'
 
 /** The corpora of recorded cases: `$CHRONOVISOR_CORPORA` (a directory or tar), else beside the checkout. */
 export function corporaPath(): string {
-  return (
-    process.env['CHRONOVISOR_CORPORA'] ??
-    fileURLToPath(new URL('../../../shared/corpora/libvirt-dev.tar.gz', import.meta.url))
-  )
+  const given = process.env['CHRONOVISOR_CORPORA'] ?? ''
+  return given === '' ? fileURLToPath(new URL('../../../shared/corpora/libvirt-dev.tar.gz', import.meta.url)) : given
 }
 
 /**
