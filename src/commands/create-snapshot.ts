@@ -275,7 +275,7 @@ async function recordCreated(
   await settledLater(host, { uuid, done: 'SnapshotCreated' }, async () => {
     await recordFollowed(host, task.context, {
       uuid,
-      facts: () => Promise.resolve(createdFacts(host, made)),
+      facts: (domain) => Promise.resolve(createdFacts(host, { ...made, domain })),
       still: (domain) => domain.snapshotIntent !== null,
     })
   })
@@ -283,9 +283,9 @@ async function recordCreated(
 
 function createdFacts(
   host: Host,
-  made: { readonly plan: Plan; readonly created: readonly DetectedLayer[] },
+  made: { readonly plan: Plan; readonly created: readonly DetectedLayer[]; readonly domain: Domain },
 ): FactsAndTexts {
-  const { plan, created } = made
+  const { plan, created, domain } = made
   const text = formatDomain(plan.definition)
   const definitionSha256 = sha256(text)
   const disks = plan.aligned.disks.map((disk) => {
@@ -301,7 +301,8 @@ function createdFacts(
   const fact = newFact('SnapshotCreated', {
     name: plan.aligned.name,
     description: plan.aligned.description ?? null,
-    parent: plan.parent,
+    // The parent of the plan may have been deleted meanwhile: deletions wait for nobody.
+    parent: domain.snapshots.current,
     state: plan.running ? 'disk-snapshot' : 'shutoff',
     createdAtUs: (plan.aligned.creationTime ?? 0n) * 1_000_000n,
     disks,

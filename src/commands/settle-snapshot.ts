@@ -85,11 +85,11 @@ async function made(host: Host, { uuid, domain, intent }: Cut): Promise<FactsAnd
       return { disk, snapshot: 'external', overlay }
     }),
   )
-  const { name, description, parent, metadata } = intent
+  const { name, description, metadata } = intent
   const fact = newFact('SnapshotCreated', {
     name,
     description,
-    parent,
+    parent: domain.snapshots.current,
     state: domain.run.phase === 'off' ? 'shutoff' : 'disk-snapshot',
     createdAtUs: host.clock.nowUs(),
     disks,

@@ -105,7 +105,7 @@ const steps = {
         overlay: own === undefined ? null : layerOf(own.overlay),
       }
     })
-    return [factOf('SnapshotCreated', { name: intent.name, parent: intent.parent, disks: made })]
+    return [factOf('SnapshotCreated', { name: intent.name, parent: domain.snapshots.current, disks: made })]
   },
   snapshotDeleted: (domain: Domain, { pick, flag }: Step) => {
     const names = Object.keys(domain.snapshots.parents)

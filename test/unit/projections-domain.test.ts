@@ -235,7 +235,7 @@ describe('rows of a domain', () => {
           if (fact.type === 'SnapshotCreated') snapshots++
         }
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     )
     // The lives are worth living: jobs change chains, snapshots are made.
     expect(jobs).toBeGreaterThan(10)
