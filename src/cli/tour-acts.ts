@@ -79,7 +79,7 @@ export const acts: readonly Act[] = [
   },
   {
     title: 'Look back',
-    says: 'The chain as it was just before the pivot. The same question works for every view and, with ?asof= in the URI of a client, for a whole connection.',
+    says: 'The chain as it was just before the pivot: every read model keeps the rows of every moment.',
     steps: [cli(async (stage) => `chain ${tourDomain} vda --as-of @${(await positionOfPivot(stage)) - 1n}`)],
   },
   {
