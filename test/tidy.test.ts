@@ -156,6 +156,17 @@ describe('the commands', () => {
     expect(subcommands.filter((name) => !known(name))).toEqual([])
   })
 
+  test('and files shown in the README exist', () => {
+    const spans = facts.readmePaths(readProjectFile('README.md'))
+    const absent = (span: string): boolean => !files.some((file) => facts.isBelow(file, span))
+    expect(spans.length).toBeGreaterThan(20)
+    expect(spans.filter(absent)).toEqual([])
+    expect(['src/rpc/*-handlers.ts', 'src/nowhere', 'projections/<name>.sql', 'src/rp'].filter(absent)).toEqual([
+      'src/nowhere',
+      'src/rp',
+    ])
+  })
+
   test('of package.json run files that are there', () => {
     const scripts = Object.entries(packageJson.scripts)
     const targets = scripts.flatMap(([name, script]) => {

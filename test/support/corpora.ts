@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { afterAll } from 'vitest'
 import { corporaPath, requireTool } from './require-tool.ts'
 
 /** A case of the corpus of domain definitions, as `domain-xml/dev/cases.json` states it. */
@@ -28,7 +29,8 @@ function unpack(): string {
   const path = corporaPath()
   if (statSync(path).isDirectory()) return path
   const directory = mkdtempSync(join(tmpdir(), 'chronovisor-corpora-'))
-  process.once('exit', () => rmSync(directory, { recursive: true, force: true }))
+  // A worker of the test runner is killed in the end: only a hook is sure to run.
+  afterAll(() => rmSync(directory, { recursive: true, force: true }))
   execFileSync('tar', ['-xzf', path, '-C', directory], { timeout: 60_000 })
   return directory
 }

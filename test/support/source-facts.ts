@@ -74,6 +74,19 @@ export function readmeCommands(readme: string): {
   return { scripts: [...new Set(scripts)], subcommands: [...new Set(subcommands)] }
 }
 
+/** Files and folders of the project that a README names in code; `*` and `<name>` stand for any part of a name. */
+export function readmePaths(readme: string): readonly string[] {
+  const top = 'src|projections|migrations|test|fixtures'
+  const spans = [...readme.matchAll(new RegExp(`\`((?:${top})(?:/[\\w.*<>-]+)*|\\.[\\w./-]+)\``, 'g'))]
+  return [...new Set(spans.map((match) => match[1] ?? ''))].filter((span) => span !== '.sql' && span !== '.ts')
+}
+
+/** Whether a file is what a README's path names, or is in the folder that it names. */
+export function isBelow(file: string, path: string): boolean {
+  const pattern = path.replaceAll(/[.]/g, '\\.').replaceAll(/\*|<\w+>/g, '[^/]*')
+  return new RegExp(`^${pattern}(/|$)`).test(file)
+}
+
 const TABLE_RULES = /^(primary|unique|check|constraint|foreign|exclude|like)\b/i
 
 /** Columns of the tables and views that a .sql file creates and does not comment on, as `table.column`. */
