@@ -47,8 +47,11 @@ export class Refusals {
 
   /** Records what was only counted so far. */
   async flush(): Promise<void> {
-    for (const bucket of this.#buckets.values()) await this.#flush(bucket)
-    this.#buckets.clear()
+    for (const [uid, bucket] of this.#buckets) {
+      await this.#flush(bucket)
+      // More may have been counted while this was being recorded.
+      if (bucket.last === null) this.#buckets.delete(uid)
+    }
   }
 
   async #flush(bucket: Bucket): Promise<void> {

@@ -76,7 +76,9 @@ async function react(host: Host, runner: JobRunner, fact: DriverFact): Promise<v
 
 async function ended(host: Host, fact: Extract<DriverFact, { kind: 'ended' }>): Promise<void> {
   const domain = await readDomain(host, fact.uuid)
-  // Destroy and start record the end of the process themselves; it is their outcome.
+  // Destroy records the end itself, it is its outcome. A start may be about to record that the process runs: whoever holds
+  // the domain now is waited for, and the domain is looked at again.
+  if (domain.run.phase === 'starting') host.unsettled.add(fact.uuid)
   if (domain.intent === 'DomainDestroyRequested' || domain.run.phase !== 'running') return
   const how =
     fact.how === 'shutdown'
