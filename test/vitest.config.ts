@@ -1,3 +1,5 @@
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
@@ -5,7 +7,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
   // No file of this project is bundled or cached beside the dependencies.
-  cacheDir: '/tmp/chronovisor-vitest-cache',
+  cacheDir: join(tmpdir(), `chronovisor-vitest-cache-${process.getuid?.() ?? ''}`),
   test: {
     include: ['test/**/*.test.ts'],
     pool: 'forks',
