@@ -4,7 +4,7 @@ import type { FaultRow } from '../integration/faults.ts'
 import type { Captured } from './capture.ts'
 import { killDomain, killPostgres } from './fault-actions.ts'
 import { eventually, type ProcessTag } from './fault-lane.ts'
-import { type Scene, scenes, type Stage } from './fault-scenes.ts'
+import { hurryJob, type Scene, scenes, type Stage } from './fault-scenes.ts'
 import { guestWriteCount, verifyGuestWrites } from './guest-disk.ts'
 
 /** What was before the fault, to be compared with what is after it. */
@@ -109,8 +109,9 @@ async function mustSucceed(acting: Promise<Captured | null>): Promise<void> {
 }
 
 /** Waits until everything that was under way has come to its end. */
-async function settled(stage: Stage, [, , , , expected]: FaultRow, limitMs: number): Promise<void> {
+async function settled(stage: Stage, [, sceneName, , , expected]: FaultRow, limitMs: number): Promise<void> {
   const { lane, uuid } = stage
+  if (sceneName.startsWith('commit')) await hurryJob(stage)
   const wanted = expected.job === null ? [] : [expected.job]
   await eventually(async () => (await lane.openIntents(uuid)).length === 0, {
     what: 'no intent is without an outcome',
