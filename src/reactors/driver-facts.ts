@@ -3,6 +3,7 @@ import { endRun } from '../commands/end-run.ts'
 import type { Host } from '../commands/host.ts'
 import type { JobRunner } from '../commands/job-runner.ts'
 import { domainIn, readDomain, record } from '../commands/record.ts'
+import { holderOf } from '../commands/run-command.ts'
 import type { DriverFact } from '../driver/driver.ts'
 import { type AnyFact, newFact } from '../events/catalogue.ts'
 import { domainStream } from '../events/stream-names.ts'
@@ -75,16 +76,20 @@ async function react(host: Host, runner: JobRunner, fact: DriverFact): Promise<v
 }
 
 async function ended(host: Host, fact: Extract<DriverFact, { kind: 'ended' }>): Promise<void> {
-  const domain = await readDomain(host, fact.uuid)
-  // Destroy records the end itself, it is its outcome. A start may be about to record that the process runs: whoever holds
-  // the domain now is waited for, and the domain is looked at again.
-  if (domain.run.phase === 'starting') host.unsettled.add(fact.uuid)
+  const context = daemonContext('HYPERVISOR')
+  let domain = await readDomain(host, fact.uuid)
+  if (domain.run.phase === 'starting') {
+    // The start may be about to record that the process runs: it is waited for, and the domain is looked at again.
+    using _job = await host.jobs.acquire(fact.uuid, holderOf(context.caller))
+    domain = await readDomain(host, fact.uuid)
+  }
+  // Destroy records the end itself, it is its outcome.
   if (domain.intent === 'DomainDestroyRequested' || domain.run.phase !== 'running') return
   const how =
     fact.how === 'shutdown'
       ? ({ kind: 'shutOff', reason: 'shutdown', detail: fact.detail } as const)
       : ({ kind: 'crashed', detail: fact.detail } as const)
-  await endRun(host, daemonContext('HYPERVISOR'), { uuid: fact.uuid, how })
+  await endRun(host, context, { uuid: fact.uuid, how })
 }
 
 async function note(host: Host, uuid: string, decide: (domain: Domain) => readonly AnyFact[]): Promise<void> {
