@@ -81,6 +81,7 @@ async function atPending(
   at: { readonly job: BlockJob; readonly domain: Domain },
 ): Promise<void> {
   const { job, domain } = at
+  const pendingSinceMs = host.clock.monotonicMs()
   await host.reach('job.pending')
   const layers = domain.chains.byDisk[job.disk] ?? []
   const command = {
@@ -111,6 +112,7 @@ async function atPending(
   // Cancelled while the record waited for its turn: nothing says that the job takes effect, so it must not.
   if (found.state === 'undecided') return await host.driver.cancelJob(step.uuid, step.jobId, deadline(host))
   await host.driver.finalizeJob(step.uuid, step.jobId, deadline(host))
+  host.jobEnds.noteFrozen(step.jobId, Math.round(host.clock.monotonicMs() - pendingSinceMs))
   await host.reach('job.finalized')
 }
 
@@ -186,7 +188,7 @@ async function outcomeOf(
       jobId,
       disk,
       chain: [...chainAfter(indexes, job)],
-      frozenMs: null,
+      frozenMs: host.jobEnds.frozenMs(jobId),
       settledBy: 'hypervisor',
     })
   }

@@ -7,6 +7,7 @@ import type { blockJobsTable } from '../../projections/block-jobs.ts'
 export class JobEnds {
   readonly #rows: RowsOf<typeof blockJobsTable>
   readonly #givenUp = new Set<string>()
+  readonly #frozenMs = new Map<string, number>()
   readonly #waiting = new Map<string, Set<(row: BlockJobRow) => void>>()
 
   constructor(rows: RowsOf<typeof blockJobsTable>) {
@@ -46,9 +47,22 @@ export class JobEnds {
     return this.#givenUp.has(jobId)
   }
 
+  /** How long a job held its guest's writes, in milliseconds. */
+  noteFrozen(jobId: string, ms: number): void {
+    this.#frozenMs.set(jobId, ms)
+  }
+
+  /** What was measured of a job; null where this daemon did not see it from the beginning. */
+  frozenMs(jobId: string): number | null {
+    return this.#frozenMs.get(jobId) ?? null
+  }
+
   /** To be called after each commit that concerned the job. */
   noteCommit(jobId: string): void {
-    if (this.#ended(jobId) !== null) this.#givenUp.delete(jobId)
+    if (this.#ended(jobId) !== null) {
+      this.#givenUp.delete(jobId)
+      this.#frozenMs.delete(jobId)
+    }
     const waiting = this.#waiting.get(jobId)
     if (waiting === undefined) return
     const ended = this.#ended(jobId)

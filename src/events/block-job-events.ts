@@ -39,7 +39,8 @@ export const blockJobFacts = {
     data: jobOnly,
   }),
   BlockJobPivoted: fact(1, {
-    meaning: 'The disk is the target; the layers above it left the chain.',
+    meaning:
+      "The disk is the target; the layers above it left the chain. frozenMs: how long the guest's writes were held; null where no daemon saw it from the beginning.",
     data: v.object({
       jobId: v.string(),
       disk: v.string(),
