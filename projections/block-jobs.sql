@@ -8,6 +8,7 @@ create table block_jobs (
   top_layer integer not null,
   on_ready text not null,
   pivot_requested boolean not null,
+  bytes_per_second bigint not null,
   requested_by text not null,
   reason text,
   requested_at_us bigint not null,
@@ -25,6 +26,7 @@ comment on column block_jobs.base_layer is 'Number of the layer that stays; -1 w
 comment on column block_jobs.top_layer is 'Number of the layer that is merged down, or pulled into.';
 comment on column block_jobs.on_ready is 'pivot when the pivot was asked for up front, else keep.';
 comment on column block_jobs.pivot_requested is 'Whether a pivot has been asked for.';
+comment on column block_jobs.bytes_per_second is 'Limit on the speed of the job, in bytes per second; 0 = no limit.';
 comment on column block_jobs.requested_by is 'Program that asked for the job.';
 comment on column block_jobs.reason is 'Reason given with the connection; null when none was given.';
 comment on column block_jobs.requested_at_us is 'Time of the request, microseconds since 1970.';

@@ -24,6 +24,7 @@ export interface BlockJobRow {
   readonly top_layer: number
   readonly on_ready: 'pivot' | 'keep'
   readonly pivot_requested: boolean
+  readonly bytes_per_second: bigint
   readonly requested_by: string
   readonly reason: string | null
   readonly requested_at_us: bigint
@@ -58,6 +59,7 @@ export const blockJobs = projection<DomainFact>()({
         top_layer: event.data.top,
         on_ready: event.data.onReady,
         pivot_requested: event.data.onReady === 'pivot',
+        bytes_per_second: event.data.bytesPerSecond,
         requested_by: decodeMetadata(recorded.meta).actor.program,
         reason: decodeMetadata(recorded.meta).reason,
         requested_at_us: recorded.recordedAtUs,
@@ -68,6 +70,8 @@ export const blockJobs = projection<DomainFact>()({
     BlockJobStarted: (event, tables) => change(event.data.jobId, { tables, values: { state: 'running' } }),
     BlockJobReady: (event, tables) => change(event.data.jobId, { tables, values: { state: 'ready' } }),
     BlockJobPivotRequested: (event, tables) => change(event.data.jobId, { tables, values: { pivot_requested: true } }),
+    BlockJobSpeedChanged: (event, tables) =>
+      change(event.data.jobId, { tables, values: { bytes_per_second: event.data.bytesPerSecond } }),
     BlockJobPivoting: (event, tables) => change(event.data.jobId, { tables, values: { state: 'pivoting' } }),
     BlockJobFinalizing: (event, tables) => change(event.data.jobId, { tables, values: { state: 'finalizing' } }),
     BlockJobPivoted: (event, tables, recorded) =>

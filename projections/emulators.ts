@@ -81,7 +81,8 @@ export const emulators = projection<EmulatorEvent>()({
     EmulatorProbeFailed: (event, tables) => {
       const row = tables.emulators.get({ binary_path: event.data.binary }) ?? neverProbed(event.data.binary)
       const { file, error } = event.data
-      const seen = file === null ? {} : { inode: file.inode, size_bytes: file.sizeBytes, ctime_ns: file.ctimeNs }
+      // Without a file to blame nothing must look unchanged later.
+      const seen = { inode: file?.inode ?? 0n, size_bytes: file?.sizeBytes ?? 0n, ctime_ns: file?.ctimeNs ?? 0n }
       return [upsert(emulatorsTable, { ...row, ...seen, state: 'unprobeable', error })]
     },
     EmulatorInvalidated: (event, tables) => {

@@ -89,6 +89,7 @@ class RunningDaemon implements Daemon {
   readonly #stopping = new AbortController()
   #reactors: Promise<void> = Promise.resolve()
   #settling: Promise<void> = Promise.resolve()
+  #afterStart: Promise<void> = Promise.resolve()
   #settlesNow = false
   #retry: NodeJS.Timeout | null = null
   #opened: AsyncDisposableStack | null = null
@@ -174,7 +175,9 @@ class RunningDaemon implements Daemon {
     this.#retry.unref()
     await this.#server.listen()
     writeDaemonFile({ config, database: database.address, driver: hypervisor.driver.kind })
-    void this.#afterReady().catch((error: unknown) => logger.error({ err: error }, 'The work after the start failed'))
+    this.#afterStart = this.#afterReady().catch((error: unknown) =>
+      logger.error({ err: error }, 'The work after the start failed'),
+    )
   }
 
   async stop(cause: string): Promise<void> {
@@ -182,6 +185,7 @@ class RunningDaemon implements Daemon {
     await this.#server.close({ graceMs: 5_000 })
     this.#stopping.abort()
     if (this.#retry !== null) clearInterval(this.#retry)
+    await this.#afterStart
     await this.#reactors
     await this.#settling
     await this.#progress[Symbol.asyncDispose]()
@@ -226,11 +230,11 @@ class RunningDaemon implements Daemon {
   async #afterReady(): Promise<void> {
     await nextTurn()
     await observeHost(this.#host, this.#parts.hypervisor)
-    await autostart(this.#host, this.#parts.hypervisor.processes.bootId())
+    await autostart(this.#host, { bootId: this.#parts.hypervisor.processes.bootId(), signal: this.#stopping.signal })
   }
 }
 
 function progressOf(progress: JobProgress, jobId: string) {
   const heard = progress.of(jobId)
-  return heard === null ? null : { currentBytes: heard.currentBytes, totalBytes: heard.totalBytes, bytesPerSecond: 0n }
+  return heard === null ? null : { currentBytes: heard.currentBytes, totalBytes: heard.totalBytes }
 }

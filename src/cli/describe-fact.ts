@@ -61,6 +61,7 @@ const describers: Describers = {
   BlockJobStarted: jobOf,
   BlockJobReady: jobOf,
   BlockJobPivotRequested: jobOf,
+  BlockJobSpeedChanged: ({ jobId, bytesPerSecond }) => `at most ${bytesPerSecond} bytes/s, job ${jobId}`,
   BlockJobCancelRequested: jobOf,
   BlockJobPivoting: ({ jobId, from, to }) => `${from} to ${to}, ${jobOf({ jobId })}`,
   BlockJobFinalizing: jobOf,

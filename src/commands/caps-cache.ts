@@ -5,7 +5,7 @@ import type { EmulatorIdentity, EmulatorProbe, Staleness } from '../driver/emula
 import { type FactOf, newFact } from '../events/catalogue.ts'
 import { emulatorStream } from '../events/stream-names.ts'
 import type { Turn } from '../eventstore/turn.ts'
-import { Fault } from '../util/fault.ts'
+import { Fault, isFault } from '../util/fault.ts'
 import { sha256 } from '../util/sha256.ts'
 import { uuidV7 } from '../util/uuid-v7.ts'
 import { documentOf, documentSchema } from './caps-document.ts'
@@ -19,6 +19,9 @@ export interface CapsVersion {
   readonly seen: FactOf<'DomainDefined'>['data']['emulator']
 }
 
+/** Between two probes of an emulator that did not answer in time, in milliseconds. */
+const timeoutPauseMs = 60_000
+
 type CapsHost = Pick<Host, 'log' | 'hostId' | 'clock' | 'notes' | 'reads' | 'texts' | 'driver' | 'images' | 'limits'>
 
 /**
@@ -29,6 +32,8 @@ export class CapsCache {
   readonly #host: CapsHost
   /** The parsed document of the latest version of each emulator. */
   readonly #versions = new Map<string, EmulatorFacts>()
+  /** Emulators whose last probe ran out of time, with when they may be tried again. */
+  readonly #pausedUntilMs = new Map<string, number>()
   readonly #probing = new Map<string, Promise<void>>()
 
   constructor(host: CapsHost) {
@@ -107,11 +112,15 @@ export class CapsCache {
     } catch (error) {
       const file = await this.#host.images.stat(binary)
       const message = error instanceof Error ? error.message : String(error)
+      const isTimeout = isFault(error, 'operation_timeout')
       const data = {
         binary,
         error: message.slice(0, 4096),
-        file: file === null ? null : { inode: file.inode, sizeBytes: file.sizeBytes, ctimeNs: file.ctimeNs },
+        // A probe that ran out of time says more of the host's load than of the file: it is tried again after a pause.
+        file:
+          file === null || isTimeout ? null : { inode: file.inode, sizeBytes: file.sizeBytes, ctimeNs: file.ctimeNs },
       }
+      if (isTimeout) this.#pausedUntilMs.set(binary, this.#host.clock.monotonicMs() + timeoutPauseMs)
       await this.#recordOn(binary, { context, facts: [newFact('EmulatorProbeFailed', data)], texts: [] })
       throw error
     }
@@ -200,6 +209,7 @@ export class CapsCache {
   }
 
   async #changedSince(row: EmulatorRow): Promise<boolean> {
+    if ((this.#pausedUntilMs.get(row.binary_path) ?? 0) > this.#host.clock.monotonicMs()) return false
     const file = await this.#host.images.stat(row.binary_path)
     return (
       file !== null && (file.inode !== row.inode || file.sizeBytes !== row.size_bytes || file.ctimeNs !== row.ctime_ns)

@@ -1,3 +1,4 @@
+import { newFact } from '../events/catalogue.ts'
 import type { BlockJobRow } from '../../projections/block-jobs.ts'
 import { domainStream } from '../events/stream-names.ts'
 import { decideBlockJob, jobOfDisk } from '../model/block-job.ts'
@@ -66,18 +67,26 @@ export async function setBlockJobSpeed(
   caller: Caller,
   request: { readonly uuid: string; readonly disk: string; readonly bytesPerSecond: bigint },
 ): Promise<void> {
-  const { uuid } = request
-  await runCommand(host, { caller, uuid }, async () => {
+  const { uuid, bytesPerSecond } = request
+  await runCommand(host, { caller, uuid }, async (task) => {
     requireKnown(host, uuid)
     const { target } = chainOfDisk(host.reads.chains(uuid).byDisk, request.disk)
     const job = host.reads.jobs(uuid).find((row) => row.disk === target)
     if (job === undefined)
       throw new Fault('block_job_missing', `disk ${request.disk} does not have an active block job`)
-    await host.driver.setJobSpeed(
-      uuid,
-      job.job_id,
-      request.bytesPerSecond,
-      AbortSignal.timeout(host.limits.hypervisorMs),
-    )
+    const jobId = job.job_id
+    await host.driver.setJobSpeed(uuid, jobId, bytesPerSecond, AbortSignal.timeout(host.limits.hypervisorMs))
+    await record(host, task.context, {
+      kind: 'fact',
+      decide: (turn) => {
+        const lives = domainIn(turn, uuid).jobs[jobId] !== undefined
+        return [
+          {
+            stream: domainStream(uuid),
+            facts: lives ? [newFact('BlockJobSpeedChanged', { jobId, bytesPerSecond })] : [],
+          },
+        ]
+      },
+    })
   })
 }

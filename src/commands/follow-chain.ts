@@ -1,9 +1,11 @@
 import type { DomainDef } from '../conf/domain-def.ts'
 import { formatDomain } from '../conf/format-domain.ts'
+import type { BackingStore } from '../conf/storage-source.ts'
 import { type AnyFact, newFact } from '../events/catalogue.ts'
 import type { Blob } from '../eventstore/recorded-event.ts'
 import { domainStream } from '../events/stream-names.ts'
 import type { Turn } from '../eventstore/turn.ts'
+import type { Layer } from '../model/chain.ts'
 import { type Domain, evolveDomain } from '../model/domain.ts'
 import { Fault } from '../util/fault.ts'
 import { sha256 } from '../util/sha256.ts'
@@ -28,13 +30,18 @@ async function followChain(
   if (domain.definition === null) return { facts: [], texts: [] }
   const after = facts.reduce(evolveDomain, domain)
   const moved = Object.keys(after.chains.byDisk).flatMap((disk) => {
-    const was = domain.chains.byDisk[disk]?.[0]
-    const is = after.chains.byDisk[disk]?.[0]
-    return was === undefined || is === undefined || was.path === is.path ? [] : [{ disk, was: was.path, is }]
+    const [was, is] = [domain.chains.byDisk[disk] ?? [], after.chains.byDisk[disk] ?? []]
+    return was[0] === undefined || is[0] === undefined || samePaths(was, is)
+      ? []
+      : [{ disk, was: was[0], is: is[0], layers: is }]
   })
   if (moved.length === 0) return { facts: [], texts: [] }
   const definition = await host.texts.definition(domain.definition.definitionSha256)
-  const followers = moved.filter(({ disk, was }) => sourceOf(definition, disk) === was)
+  const followers = moved.filter(({ disk, was, is }) => {
+    const named = definition.devices.disks.find(({ target }) => target.dev === disk)
+    // The same active image needs no change, unless the definition states what lies below it.
+    return named?.source?.file === was.path && (was.path !== is.path || named.backingStore !== undefined)
+  })
   if (followers.length === 0) return { facts: [], texts: [] }
   const disks = definition.devices.disks.map((disk) => {
     const move = followers.find((one) => one.disk === disk.target.dev)
@@ -43,7 +50,7 @@ async function followChain(
       ...disk,
       driver: { ...disk.driver, name: disk.driver?.name ?? 'qemu', type: move.is.format },
       source: { ...disk.source, file: move.is.path },
-      backingStore: undefined,
+      backingStore: disk.backingStore === undefined ? undefined : statedStore(move.layers),
     }
   })
   const next: DomainDef = { ...definition, devices: { ...definition.devices, disks } }
@@ -100,6 +107,18 @@ export async function recordFollowed(
   throw new Fault('internal', `Cannot record what became of domain ${uuid}: it changed ${maxRounds} times meanwhile`)
 }
 
-function sourceOf(definition: DomainDef, target: string): string | undefined {
-  return definition.devices.disks.find((disk) => disk.target.dev === target)?.source?.file
+/** What a definition that states its chain says of these layers: everything below the active image, and that it ends there. */
+function statedStore(layers: readonly Layer[]): BackingStore {
+  let store: BackingStore = { kind: 'end' }
+  for (const { path, format } of layers.slice(1).toReversed()) {
+    store = {
+      kind: 'layer',
+      layer: { type: 'file', format: { type: format }, source: { file: path }, backingStore: store },
+    }
+  }
+  return store
+}
+
+function samePaths(a: readonly Layer[], b: readonly Layer[]): boolean {
+  return a.length === b.length && a.every((layer, at) => layer.path === b[at]?.path)
 }

@@ -30,6 +30,10 @@ export const blockJobFacts = {
     data: jobOnly,
   }),
   BlockJobCancelRequested: fact(1, { meaning: 'An end without pivot was asked for.', data: jobOnly }),
+  BlockJobSpeedChanged: fact(1, {
+    meaning: 'The limit on the speed of the job was changed; 0 = no limit.',
+    data: v.object({ jobId: v.string(), bytesPerSecond: int64 }),
+  }),
   BlockJobPivoting: fact(1, {
     meaning: 'From here on the target is the disk, whatever dies: written before the hypervisor is told to finalize.',
     data: v.object({ jobId: v.string(), from: v.string(), to: v.string() }),

@@ -4,11 +4,15 @@ import { startDomain } from '../commands/start-domain.ts'
 import { decodeFact } from '../events/catalogue.ts'
 import { nodeStream } from '../events/stream-names.ts'
 
-/** Starts the domains that are marked for it, once per boot of the host: never at a mere restart of the daemon. */
-export async function autostart(host: Host, bootId: string): Promise<void> {
-  if (!(await isFirstStartOfBoot(host, bootId))) return
+/** Starts the domains that are marked for it, once per boot of the host: never at a mere restart of the daemon. The signal ends it between two domains. */
+export async function autostart(
+  host: Host,
+  boot: { readonly bootId: string; readonly signal: AbortSignal },
+): Promise<void> {
+  if (!(await isFirstStartOfBoot(host, boot.bootId))) return
   const { caller } = daemonContext('AUTOSTART')
   for (const domain of host.reads.domains()) {
+    if (boot.signal.aborted) return
     if (domain.definition?.autostart !== true || domain.active) continue
     try {
       await startDomain(host, caller, { uuid: domain.uuid, paused: false, cause: 'autostart' })

@@ -58,5 +58,4 @@ export interface BlockInfo {
 export interface JobProgress {
   readonly currentBytes: bigint
   readonly totalBytes: bigint
-  readonly bytesPerSecond: bigint
 }

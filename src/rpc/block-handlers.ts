@@ -143,7 +143,7 @@ function jobInfo(job: BlockJobRow, progress: JobProgress | null, inBytes: boolea
   const ready = job.state === 'ready' || job.state === 'pivoting'
   const end = progress === null || progress.totalBytes === 0n ? 1n : progress.totalBytes
   const reached = progress === null || progress.currentBytes > end ? 0n : progress.currentBytes
-  const speed = progress?.bytesPerSecond ?? 0n
+  const speed = job.bytes_per_second
   return {
     found: 1,
     type: blockJobType[job.kind],

@@ -16,6 +16,7 @@ function job(values: Partial<BlockJobRow>): BlockJobRow {
     top_layer: 2,
     on_ready: 'keep',
     pivot_requested: false,
+    bytes_per_second: 0n,
     requested_by: '',
     reason: null,
     requested_at_us: 0n,
