@@ -170,7 +170,7 @@ describe('the commands', () => {
   test('of package.json run files that are there', () => {
     const scripts = Object.entries(packageJson.scripts)
     const targets = scripts.flatMap(([name, script]) => {
-      const target = /^node ((?:src|test)\/\S+)/.exec(script)?.[1]
+      const target = /^(?:exec )?node ((?:src|test)\/\S+)/.exec(script)?.[1]
       return target === undefined ? [] : [{ name, target }]
     })
     expect(targets.length).toBeGreaterThan(3)

@@ -7,6 +7,8 @@ import { sdNotify } from './sd-notify.ts'
 
 /** Longest wait for an orderly end before the process ends all the same, in milliseconds. */
 const stopLimitMs = 30_000
+/** From then on another signal means hurry; before, it is the same one twice. */
+const hurryAfterMs = 1_000
 
 /**
  * `chronovisor daemon`: runs the daemon in the foreground until SIGTERM or SIGINT. Prints what runs where once it answers.
@@ -44,13 +46,19 @@ function createLogger(config: Config): Logger {
   )
 }
 
-/** The first signal to stop. A second one ends the process at once: somebody is in a hurry. */
+/**
+ * The first signal to stop. A later one ends the process at once: somebody is in a hurry. Not so in the first moment, since
+ * npm hands on the Ctrl-C that the terminal has sent to every process already.
+ */
 async function nextSignal(): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>()
+  let firstAtMs: number | null = null
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => {
+    process.on(signal, () => {
+      const nowMs = performance.now()
+      firstAtMs ??= nowMs
+      if (nowMs - firstAtMs >= hurryAfterMs) process.exit(130)
       resolve(signal)
-      process.once(signal, () => process.exit(130))
     })
   }
   return await promise

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import {
   chmodSync,
   cpSync,
@@ -63,13 +63,11 @@ function copyProject(): string {
   return copy
 }
 
-let daemon: ChildProcess | null = null
 let output = ''
 
 /** Starts the installed daemon; resolves with what it printed once it serves. */
 async function startInstalled(): Promise<string> {
   const child = spawn('npx', ['chronovisor', 'daemon'], { cwd: home, env: shellEnvironment() })
-  daemon = child
   const hear = (chunk: Buffer): void => void (output += chunk.toString())
   child.stdout.on('data', hear)
   child.stderr.on('data', hear)
@@ -80,6 +78,13 @@ async function startInstalled(): Promise<string> {
     await sleep(20)
   }
   return output
+}
+
+/** Ends the daemon itself: npx would not hand the signal on. */
+async function stopInstalled(): Promise<void> {
+  const pid = readDaemonFile(socketDir)?.pid ?? 0
+  process.kill(pid, 'SIGTERM')
+  expect(await hasEnded(pid, 30_000)).toBe(true)
 }
 
 describe.skipIf(!requireTool('npm-registry'))('the package, installed into an empty directory', () => {
@@ -144,9 +149,7 @@ describe.skipIf(!requireTool('npm-registry'))('the package, installed into an em
     const replayed = await run(['npx', 'chronovisor', 'replay', '--check'])
     expect(replayed.out).toMatch(/^identical/m)
     expect(replayed.status).toBe(0)
-    const pid = readDaemonFile(socketDir)?.pid ?? 0
-    process.kill(pid, 'SIGTERM')
-    expect(await hasEnded(pid, 30_000)).toBe(true)
+    await stopInstalled()
     expect(processesNaming(stateDir)).toEqual([])
     expect(existsSync(join(socketDir, 'libvirt-sock'))).toBe(false)
   })
@@ -157,9 +160,7 @@ describe.skipIf(!requireTool('npm-registry'))('the package, installed into an em
     const log = await run(['npx', 'chronovisor', 'log', '--json'])
     const types = [...log.out.matchAll(/"type":\s*"(Daemon\w+)"/g)].map((match) => match[1])
     expect(types).toEqual(['DaemonStarted', 'DaemonStopped', 'DaemonStarted'])
-    // The signal goes to npx this time, as Ctrl-C in a terminal or a service manager would send it.
-    daemon?.kill('SIGTERM')
-    expect(await hasEnded(readDaemonFile(socketDir)?.pid ?? 0, 30_000)).toBe(true)
+    await stopInstalled()
     expect(readFileSync(join(stateDir, 'host-id'), 'utf8')).toMatch(/^[0-9a-f-]{36}\n$/)
   })
 })
