@@ -92,6 +92,15 @@ async function replaceWhile(daemon: 'running' | 'stopped', guardsOff: readonly G
   await lane.done('start', 'before')
 }
 
+/** What `caps audit` says of a log in which a domain was defined after its emulator was replaced. */
+async function auditAfterReplacement(guardsOff: readonly GuardName[]) {
+  await using emulator = await EmulatorLane.open(guardsOff)
+  await emulator.define('before')
+  emulator.replace()
+  await emulator.define('after')
+  return await emulator.lane.daemon.cli('caps', 'audit')
+}
+
 describe.skipIf(!canRun)('an emulator replaced', { timeout: 120_000 }, () => {
   test('while the daemon runs is EmulatorInvalidated, with reason, both values and the domains that depended on it', async () => {
     await replaceWhile('running', [])
@@ -103,6 +112,14 @@ describe.skipIf(!canRun)('an emulator replaced', { timeout: 120_000 }, () => {
 
   test('would go on being trusted without guard emulator-identity-checked', async () => {
     await expect(replaceWhile('running', ['emulator-identity-checked'])).rejects.toThrow('still trusted')
+  })
+
+  test('is what caps audit finds in a build that skips the check, and in no other', async () => {
+    expect(await auditAfterReplacement([])).toMatchObject({ status: 0 })
+    const skipped = await auditAfterReplacement(['emulator-identity-checked'])
+    expect(skipped.status).toBe(3)
+    expect(skipped.out).toMatch(/missing/i)
+    expect(skipped.out).toContain('DomainDefined')
   })
 
   test('by the same file with another time is asked again and keeps its version', async () => {
