@@ -29,9 +29,7 @@ export async function runDaemon(flags: Readonly<Record<string, string | undefine
   }
   sdNotify({ stopping: true })
   logger.info({ signal: end }, 'Stopping; domains go on')
-  const limit = setTimeout(() => process.exit(1), stopLimitMs)
   await daemon.stop(end)
-  clearTimeout(limit)
   return 0
 }
 
@@ -56,6 +54,8 @@ async function nextSignal(): Promise<string> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
       const nowMs = performance.now()
+      // Counted from the signal: a start that hangs must not hold up the end.
+      if (firstAtMs === null) setTimeout(() => process.exit(1), stopLimitMs).unref()
       firstAtMs ??= nowMs
       if (nowMs - firstAtMs >= hurryAfterMs) process.exit(130)
       resolve(signal)
