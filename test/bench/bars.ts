@@ -5,7 +5,7 @@ import { formatTable } from '../../src/cli/text-table.ts'
 /** Rounds of one measure on one side. */
 export type Rounds = readonly number[]
 
-/** What must hold for the ratio of ours to the peer's. */
+/** What must hold for the ratio of ours to the peer's, or for our own figure. */
 export interface Target {
   readonly atMost?: number
   readonly atLeast?: number
@@ -33,11 +33,16 @@ export interface Measured {
   readonly unit: string
   readonly ours: Rounds
   readonly peer: Rounds
+  /** libvirtd unless told. */
+  readonly peerName?: string
+  /** Of the ratio to the peer. */
   readonly target?: Target
+  /** Of our own figure, where no peer has one. */
+  readonly limit?: Target
 }
 
 /** Makes a bar of what was measured. The value is the median of the rounds, the spread their least and greatest. */
-export function barOf({ id, unit, ours, peer, target }: Measured): Bar {
+export function barOf({ id, unit, ours, peer, peerName = 'libvirtd 9.0', target, limit }: Measured): Bar {
   const value = median(ours)
   const peerValue = peer.length === 0 ? null : median(peer)
   const ratio = peerValue === null || peerValue === 0 ? null : value / peerValue
@@ -45,11 +50,12 @@ export function barOf({ id, unit, ours, peer, target }: Measured): Bar {
     id,
     value: rounded(value),
     unit,
-    peer: peerValue === null ? null : 'libvirtd 9.0',
+    peer: peerValue === null ? null : peerName,
     peerValue: peerValue === null ? null : rounded(peerValue),
     ratio: ratio === null ? null : rounded(ratio),
-    target: target === undefined ? null : targetText(target),
-    pass: ratio === null || target === undefined ? null : meets(ratio, target),
+    target: target !== undefined ? `ratio ${targetText(target)}` : limit !== undefined ? targetText(limit) : null,
+    pass:
+      limit !== undefined ? meets(value, limit) : ratio !== null && target !== undefined ? meets(ratio, target) : null,
     spread: spread(ours),
     peerSpread: peer.length === 0 ? null : spread(peer),
   }
@@ -57,7 +63,7 @@ export function barOf({ id, unit, ours, peer, target }: Measured): Bar {
 
 /** Bars as a table for people. */
 export function barTable(bars: readonly Bar[]): readonly string[] {
-  const titles = ['MEASURE', 'OURS', 'SPREAD', 'LIBVIRTD', 'SPREAD', 'UNIT', 'RATIO', 'TARGET', '']
+  const titles = ['MEASURE', 'OURS', 'SPREAD', 'PEER', 'SPREAD', 'UNIT', 'BESIDE', 'RATIO', 'TARGET', '']
   const columns = titles.map((title, at) => ({
     title,
     align: at >= 1 && at <= 4 ? ('right' as const) : ('left' as const),
@@ -66,9 +72,10 @@ export function barTable(bars: readonly Bar[]): readonly string[] {
     bar.id,
     String(bar.value),
     bar.spread.join('…'),
-    bar.peerValue === null ? 'no peer' : String(bar.peerValue),
+    bar.peerValue === null ? '' : String(bar.peerValue),
     bar.peerSpread?.join('…') ?? '',
     bar.unit,
+    bar.peer ?? 'no peer',
     bar.ratio === null ? '' : bar.ratio.toFixed(2),
     bar.target ?? '',
     bar.pass === null ? '' : bar.pass ? 'ok' : 'MISSED',
@@ -129,5 +136,6 @@ function meets(ratio: number, { atMost = Infinity, atLeast = 0 }: Target): boole
 }
 
 function targetText({ atMost, atLeast }: Target): string {
-  return atMost === undefined ? `>= ${atLeast ?? 0}` : `<= ${atMost}`
+  if (atMost === undefined) return `>= ${atLeast ?? 0}`
+  return atMost === atLeast ? `= ${atMost}` : `<= ${atMost}`
 }

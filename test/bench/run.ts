@@ -2,18 +2,26 @@ import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { availableVirtType } from '../conformance/story-world.ts'
 import { type Bar, barTable, describeMachine } from './bars.ts'
+import { installPeers } from './es-peers.ts'
+import { eventstore } from './eventstore.ts'
 import { type BenchOptions, smoke } from './smoke.ts'
 
 /** The benches by name. */
-const benches: Readonly<Record<string, (options: BenchOptions) => Promise<readonly Bar[]>>> = { smoke }
+const benches: Readonly<Record<string, (options: BenchOptions) => Promise<readonly Bar[]>>> = {
+  smoke,
+  eventstore,
+}
 
 const usage = `npm run bench -- NAME [--quick] [--rounds N] [--json FILE]
+npm run bench -- --install-peers
 
-Measures our daemon and a private libvirtd, where that is installed, in turns; the medians of the rounds and their spread.
-  NAME         ${Object.keys(benches).join(', ')}
-  --quick      short rounds: within a minute
-  --rounds N   5 if not given
-  --json FILE  write {"bench","machine","bars":[…]}`
+Measures ours and its peers in turns; the medians of the rounds and their spread.
+  smoke            our daemon beside a private libvirtd, where that is installed
+  eventstore       our event store beside Emmett, message-db and dcb-es in one PostgreSQL, where they are installed
+  --quick          short rounds, small logs
+  --rounds N       5 if not given
+  --json FILE      write {"bench","machine","bars":[…]}
+  --install-peers  put the rivals of the event store into a temporary folder`
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -22,10 +30,16 @@ async function main(): Promise<number> {
       quick: { type: 'boolean', default: false },
       rounds: { type: 'string', default: '5' },
       json: { type: 'string' },
+      'install-peers': { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   })
   const [name = ''] = positionals
+  const say = (line: string): void => console.error(line)
+  if (values['install-peers']) {
+    installPeers(say)
+    return 0
+  }
   const bench = Object.hasOwn(benches, name) ? benches[name] : undefined
   const rounds = Number(values.rounds)
   if (bench === undefined || values.help || !(rounds >= 1)) {
@@ -33,8 +47,7 @@ async function main(): Promise<number> {
     return values.help ? 0 : 2
   }
   const machine = describeMachine(availableVirtType())
-  const say = (line: string): void => console.error(line)
-  const bars = await bench({ rounds, seconds: values.quick ? 0.25 : 1, say })
+  const bars = await bench({ rounds, quick: values.quick, seconds: values.quick ? 0.25 : 1, say })
   console.log(
     Object.entries(machine)
       .map(([key, value]) => `${key} ${value}`)

@@ -9,6 +9,7 @@ export interface BenchOptions {
   readonly rounds: number
   /** Of one measure on one side in one round. */
   readonly seconds: number
+  readonly quick: boolean
   readonly say: (line: string) => void
 }
 

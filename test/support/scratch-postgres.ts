@@ -15,7 +15,6 @@ const startLimitMs = 30_000
 // Small and quick, but as durable as the real one: fsync stays on.
 const settings = [
   'listen_addresses=',
-  'port=5432',
   'max_connections=60',
   'shared_buffers=32MB',
   'fsync=on',
@@ -24,6 +23,12 @@ const settings = [
   'max_wal_size=512MB',
   'log_min_messages=fatal',
 ]
+
+/** How a scratch server differs from the small one of tests. `settings` as on the command line, `name=value`; the last one counts. */
+export interface ScratchOptions {
+  readonly settings?: readonly string[]
+  readonly port?: number
+}
 
 interface Account {
   readonly uid?: number
@@ -38,23 +43,34 @@ export class ScratchPostgres implements AsyncDisposable {
   readonly #directory: string
   readonly #binDir: string
   readonly #account: Account
+  readonly #settings: readonly string[]
+  readonly #port: number
   #server: ChildProcess | null = null
 
-  private constructor(directory: string, { binDir, account }: { readonly binDir: string; readonly account: Account }) {
+  private constructor(
+    directory: string,
+    {
+      binDir,
+      account,
+      options,
+    }: { readonly binDir: string; readonly account: Account; readonly options: ScratchOptions },
+  ) {
     this.#directory = directory
     this.#binDir = binDir
     this.#account = account
+    this.#port = options.port ?? 5432
+    this.#settings = [...settings, ...(options.settings ?? []), `port=${this.#port}`]
   }
 
   /** Starts a server in a directory of its own below /tmp. */
-  static async start(): Promise<ScratchPostgres> {
+  static async start(options: ScratchOptions = {}): Promise<ScratchPostgres> {
     const directory = await mkdtemp(join(tmpdir(), 'scratch-pg-'))
     try {
       const account: Account = userInfo().uid === 0 ? (accountOf('postgres') ?? accountOf('nobody') ?? {}) : {}
       await chmod(directory, 0o755)
       const binDir = await findBinaries(directory)
       if (account.uid !== undefined && account.gid !== undefined) await chown(directory, account.uid, account.gid)
-      const scratch = new ScratchPostgres(directory, { binDir, account })
+      const scratch = new ScratchPostgres(directory, { binDir, account, options })
       const initdb = ['-D', scratch.#dataDir, '-U', role, '--auth=trust', '--locale=C', '--encoding=UTF8', '--no-sync']
       const made = spawnSync(join(binDir, 'initdb'), initdb, { cwd: '/', encoding: 'utf8', ...account })
       if (made.status !== 0) throw new Error(`Cannot make a scratch cluster: ${made.stderr}`)
@@ -66,7 +82,7 @@ export class ScratchPostgres implements AsyncDisposable {
     }
   }
 
-  /** The directory of the server's socket, `.s.PGSQL.5432`. */
+  /** The directory of the server's socket, `.s.PGSQL.<port>`. */
   get socketDir(): string {
     return this.#directory
   }
@@ -83,7 +99,7 @@ export class ScratchPostgres implements AsyncDisposable {
   }
 
   address(database: string): PostgresAddress {
-    return { host: this.#directory, port: 5432, user: role, database }
+    return { host: this.#directory, port: this.#port, user: role, database }
   }
 
   /** Runs SQL on a connection of its own. */
@@ -109,7 +125,7 @@ export class ScratchPostgres implements AsyncDisposable {
     for (;;) {
       if (this.#server === null || this.#server.exitCode !== null || this.#server.signalCode !== null) {
         // A start is refused as long as the processes of a killed server are not all gone.
-        const options = [...settings, `unix_socket_directories=${this.#directory}`].flatMap((setting) => [
+        const options = [...this.#settings, `unix_socket_directories=${this.#directory}`].flatMap((setting) => [
           '-c',
           setting,
         ])
