@@ -1,5 +1,6 @@
 import type { Host } from './commands/host.ts'
-import { type AnyFact, decodeFact, UnreadableFactError } from './events/catalogue.ts'
+import { type AnyFact, decodeFact } from './events/catalogue.ts'
+import { UnreadableFactError } from './events/read-fact.ts'
 import type { Commit } from './eventstore/event-store-options.ts'
 import type { JobProgress } from './reactors/job-progress.ts'
 import type { Sampler } from './sampling/sampler.ts'

@@ -1,6 +1,7 @@
 import { basename } from 'node:path'
-import { type AnyFact, decodeFact, UnreadableFactError } from '../events/catalogue.ts'
+import { type AnyFact, decodeFact } from '../events/catalogue.ts'
 import { decodeMetadata, type Metadata } from '../events/metadata.ts'
+import { UnreadableFactError } from '../events/read-fact.ts'
 import type { RecordedEvent } from '../eventstore/recorded-event.ts'
 import { describeFact } from './describe-fact.ts'
 import { utcTime } from './format-time.ts'

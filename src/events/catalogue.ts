@@ -1,15 +1,15 @@
-import * as v from 'valibot'
 import { blockJobFacts } from './block-job-events.ts'
 import { chainFacts } from './chain-events.ts'
 import { claimFacts } from './claim-events.ts'
 import { emulatorFacts } from './emulator-events.ts'
-import { type FactsOf, isInt64 } from './fact.ts'
+import { type AnyFactRow, type FactsOf, isInt64 } from './fact.ts'
 import { lifecycleFacts } from './lifecycle-events.ts'
 import { nodeFacts } from './node-events.ts'
+import { readFact, type StoredFact } from './read-fact.ts'
 import { refusalFacts } from './refusal-events.ts'
 import { snapshotFacts } from './snapshot-events.ts'
 
-/** Every event type that may stand in the log, at its current schema version. */
+/** Every event type that may stand in the log, at its newest schema version. */
 export const catalogue = {
   ...nodeFacts,
   ...emulatorFacts,
@@ -21,6 +21,24 @@ export const catalogue = {
   ...refusalFacts,
 }
 
+/** Where the types of each family stand; streams are named `category-id`. One row per family. */
+export const families = [
+  { streams: ['node-<host uuid>'], facts: nodeFacts },
+  { streams: ['emulator-<sha256 of its path>'], facts: emulatorFacts },
+  { streams: ['domain-<uuid>'], facts: lifecycleFacts },
+  { streams: ['domain-<uuid>'], facts: chainFacts },
+  { streams: ['domain-<uuid>'], facts: blockJobFacts },
+  { streams: ['domain-<uuid>'], facts: snapshotFacts },
+  { streams: ['name-<name>', 'image-<sha256 of its path>', 'port-<number>'], facts: claimFacts },
+  { streams: ['refusals-<uid>', 'refusals-others'], facts: refusalFacts },
+] as const satisfies readonly Family[]
+
+/** A family of event types and the streams that they stand on. */
+export interface Family {
+  readonly streams: readonly string[]
+  readonly facts: Readonly<Record<string, AnyFactRow>>
+}
+
 /** Any fact of the catalogue. */
 export type AnyFact = FactsOf<typeof catalogue>
 
@@ -30,7 +48,7 @@ export type FactType = AnyFact['type']
 /** The facts of the given types. */
 export type FactOf<Type extends FactType> = Extract<AnyFact, { readonly type: Type }>
 
-/** Makes a fact of the current schema version. */
+/** Makes a fact of the newest schema version: nothing else is ever written. */
 export function newFact<Type extends FactType>(type: Type, data: FactOf<Type>['data']): FactOf<Type>
 export function newFact(type: FactType, data: object): object {
   return { type, schema: catalogue[type].schema, data }
@@ -54,33 +72,11 @@ export function encodeData(data: object): string {
   })
 }
 
-const decoder = new TextDecoder('utf-8', { fatal: true })
-
-/** A stored fact that this daemon cannot read: an unknown type, a newer schema, or data that does not fit it. */
-export class UnreadableFactError extends Error {}
-
-/** Reads a stored fact, of the current or of an older schema version (by its upcast). Throws {@link UnreadableFactError}. */
-export function decodeFact(type: string, stored: { readonly schema: number; readonly data: Uint8Array }): AnyFact
-export function decodeFact(type: string, stored: { readonly schema: number; readonly data: Uint8Array }): object {
-  if (!isFactType(type))
-    throw new UnreadableFactError(`Cannot read an event of type "${type}": it is not in the catalogue`)
-  const row = catalogue[type]
-  if (stored.schema !== row.schema) {
-    throw new UnreadableFactError(`Cannot read ${type}: its schema version is ${stored.schema}, known is ${row.schema}`)
-  }
-  const parsed = v.safeParse(row.data, parseJson(type, stored.data))
-  if (!parsed.success) {
-    const issue = parsed.issues[0]
-    throw new UnreadableFactError(`Cannot read ${type}: ${v.getDotPath(issue) ?? 'data'}: ${issue.message}`)
-  }
-  return { type, schema: row.schema, data: parsed.output }
-}
-
-function parseJson(type: string, stored: Uint8Array): unknown {
-  try {
-    return JSON.parse(decoder.decode(stored))
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    throw new UnreadableFactError(`Cannot read ${type}: its data is not UTF-8 JSON: ${why}`, { cause: error })
-  }
+/**
+ * Reads a stored fact, whatever schema version it was written in, into its newest form. Throws `UnreadableFactError`, which
+ * names the event's place where it is given.
+ */
+export function decodeFact(type: string, stored: StoredFact): AnyFact
+export function decodeFact(type: string, stored: StoredFact): object {
+  return readFact(catalogue, type, stored)
 }

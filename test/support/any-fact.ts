@@ -31,12 +31,14 @@ interface Loose {
   readonly wrapped?: v.GenericSchema
   readonly value?: v.GenericSchema
   readonly options?: readonly string[]
+  /** What {@link about} wrapped stands first in it. */
+  readonly pipe?: readonly object[]
 }
 
 function anyOf(schema: v.GenericSchema): fc.Arbitrary<unknown> {
-  if (Object.is(schema, int64)) return anyInt64
-  if (Object.is(schema, sha256Text)) return anySha256
-  if (Object.is(schema, uuidText)) return fc.uuid()
+  if (isOrWraps(schema, int64)) return anyInt64
+  if (isOrWraps(schema, sha256Text)) return anySha256
+  if (isOrWraps(schema, uuidText)) return fc.uuid()
   const { type, entries, item, wrapped, value, options }: Loose = schema
   switch (type) {
     case 'object':
@@ -62,6 +64,11 @@ function anyOf(schema: v.GenericSchema): fc.Arbitrary<unknown> {
     default:
       throw new Error(`No values are made for a schema of type ${type}`)
   }
+}
+
+function isOrWraps(schema: object, wanted: object): boolean {
+  const { pipe }: Partial<Loose> = schema
+  return schema === wanted || (pipe?.some((item) => item !== schema && isOrWraps(item, wanted)) ?? false)
 }
 
 function part(schema: v.GenericSchema | undefined): v.GenericSchema {

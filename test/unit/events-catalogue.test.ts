@@ -2,15 +2,9 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import {
-  catalogue,
-  decodeFact,
-  encodeData,
-  isFactType,
-  newFact,
-  UnreadableFactError,
-} from '../../src/events/catalogue.ts'
+import { catalogue, decodeFact, encodeData, isFactType, newFact } from '../../src/events/catalogue.ts'
 import { decodeMetadata, encodeMetadata } from '../../src/events/metadata.ts'
+import { UnreadableFactError } from '../../src/events/read-fact.ts'
 import { categoryOf, claimStream, domainStream, emulatorStream, nodeStream } from '../../src/events/stream-names.ts'
 import { anyData, anyInt64 } from '../support/any-fact.ts'
 import { projectRoot, readProjectFile } from '../support/project-files.ts'
@@ -83,20 +77,20 @@ describe('decodeFact()', () => {
   const good = { type: 'ClockJumped', schema: 1, data: jump }
 
   test.each([
-    [{ type: 'ClockStopped' }, 'Cannot read an event of type "ClockStopped": it is not in the catalogue'],
-    [{ type: 'toString' }, 'Cannot read an event of type "toString": it is not in the catalogue'],
-    [{ schema: 2 }, 'Cannot read ClockJumped: its schema version is 2, known is 1'],
-    [{ data: '{' }, 'Cannot read ClockJumped: its data is not UTF-8 JSON'],
-    [{ data: '' }, 'Cannot read ClockJumped: its data is not UTF-8 JSON'],
-    [{ data: Buffer.from([0x22, 0xff, 0x22]) }, 'Cannot read ClockJumped: its data is not UTF-8 JSON'],
-    [{ data: 'null' }, 'Cannot read ClockJumped: data: Invalid type'],
-    [{ data: '{}' }, 'Cannot read ClockJumped: byMs: Invalid key'],
-    [{ data: '{"byMs":1}' }, 'Cannot read ClockJumped: byMs: Invalid type'],
-    [{ data: '{"byMs":"9223372036854775808"}' }, 'Cannot read ClockJumped: byMs: Invalid 64-bit number'],
-    [{ data: '{"byMs":"-9223372036854775809"}' }, 'Cannot read ClockJumped: byMs: Invalid 64-bit number'],
-    [{ data: '{"byMs":"01"}' }, 'Cannot read ClockJumped: byMs: Invalid format'],
-    [{ data: '{"byMs":"-0"}' }, 'Cannot read ClockJumped: byMs: Invalid format'],
-    [{ data: '{"byMs":"1e3"}' }, 'Cannot read ClockJumped: byMs: Invalid format'],
+    [{ type: 'ClockStopped' }, 'Cannot read ClockStopped version 1: it is not in the catalogue'],
+    [{ type: 'toString' }, 'Cannot read toString version 1: it is not in the catalogue'],
+    [{ schema: 2 }, 'Cannot read ClockJumped version 2: this program knows version 1'],
+    [{ data: '{' }, 'Cannot read ClockJumped version 1: its data is not UTF-8 JSON'],
+    [{ data: '' }, 'Cannot read ClockJumped version 1: its data is not UTF-8 JSON'],
+    [{ data: Buffer.from([0x22, 0xff, 0x22]) }, 'Cannot read ClockJumped version 1: its data is not UTF-8 JSON'],
+    [{ data: 'null' }, 'Cannot read ClockJumped version 1: data: Invalid type'],
+    [{ data: '{}' }, 'Cannot read ClockJumped version 1: byMs: Invalid key'],
+    [{ data: '{"byMs":1}' }, 'Cannot read ClockJumped version 1: byMs: Invalid type'],
+    [{ data: '{"byMs":"9223372036854775808"}' }, 'Cannot read ClockJumped version 1: byMs: Invalid 64-bit number'],
+    [{ data: '{"byMs":"-9223372036854775809"}' }, 'Cannot read ClockJumped version 1: byMs: Invalid 64-bit number'],
+    [{ data: '{"byMs":"01"}' }, 'Cannot read ClockJumped version 1: byMs: Invalid format'],
+    [{ data: '{"byMs":"-0"}' }, 'Cannot read ClockJumped version 1: byMs: Invalid format'],
+    [{ data: '{"byMs":"1e3"}' }, 'Cannot read ClockJumped version 1: byMs: Invalid format'],
   ])('refuses %j in words that say which and why', (change, says) => {
     const { type, schema, data } = { ...good, ...change }
     const read = () => decodeFact(type, stored(data, schema))
@@ -104,10 +98,17 @@ describe('decodeFact()', () => {
     expect(read).toThrow(says)
   })
 
+  test('names the event by its place in the log where it is known', () => {
+    const event = { ...stored(jump, 7), stream: 'node-n', position: 123n }
+    expect(() => decodeFact('ClockJumped', event)).toThrow(
+      'Cannot read ClockJumped version 7 @123 of stream "node-n": this program knows version 1',
+    )
+  })
+
   test('names the place of what does not fit, deep in the data', () => {
     const text = golden('BackingChainDetected', 1)
     expect(() => decodeFact('BackingChainDetected', stored(text.replace('"qcow2"', '"vmdk"')))).toThrow(
-      /^Cannot read BackingChainDetected: layers\.0\.format: /,
+      /^Cannot read BackingChainDetected version 1: layers\.0\.format: /,
     )
   })
 })
