@@ -16,6 +16,7 @@ import type { LogReads } from './log-reads.ts'
 import { messageOf } from './postgres-failure.ts'
 import type { LogHead, RecordedEvent, StreamWrite } from './recorded-event.ts'
 import type { AppendRequest } from './stager.ts'
+import type { Delivery, SubscribeOptions, SubscribeStreamOptions } from './subscription.ts'
 import type { Decide } from './turn.ts'
 import type { WriterSession } from './writer-session.ts'
 
@@ -90,6 +91,16 @@ export class EventStore implements LogReader {
   async positionAt(timeUs: bigint): Promise<bigint> {
     await this.#parts.writer.holdAsOf(timeUs)
     return this.#parts.reads.positionAt(timeUs)
+  }
+
+  /** Every event once and in order: first what is there, then what comes, until the signal ends it or the store is closed. */
+  subscribe(options?: SubscribeOptions): AsyncIterable<Delivery> {
+    return this.#parts.reads.subscribe(options)
+  }
+
+  /** The same for one stream, which need not exist yet. */
+  subscribeStream(stream: string, options?: SubscribeStreamOptions): AsyncIterable<Delivery> {
+    return this.#parts.reads.subscribeStream(stream, options)
   }
 
   /** Has `listener` told of every later commit, after the participants and those who asked before. Returns what ends it. */

@@ -1,7 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { LogCorruptError } from './append-errors.ts'
+import { passesFilter } from './log-filter.ts'
 import type { LogReader, ReadAllOptions, ReadStreamOptions } from './log-reader.ts'
 import type { RecordedEvent } from './recorded-event.ts'
+import type { Delivery, SubscribeOptions, SubscribeStreamOptions } from './subscription.ts'
 
 interface EventRow {
   readonly pos: bigint
@@ -18,6 +21,7 @@ interface EventRow {
 }
 
 const pageEvents = 1_000
+const pollMs = 20
 
 // Materialised, so that the page is always taken by the primary key, whatever the planner thinks of the joins.
 const named = (page: string, order: string) => `with page as materialized (${page})
@@ -62,10 +66,53 @@ export class LogReads implements LogReader {
       const before = await this.positionAt(options.sinceUs - 1n)
       if (before >= from) from = before + 1n
     }
-    yield* this.#pages(
+    const events = this.#pages(
       { name: `all_${direction}`, text: sql.all[direction], from, numberOf: (event) => event.position },
-      options,
+      options.filter === undefined ? options : { direction },
     )
+    let left = options.maxCount ?? Infinity
+    for await (const event of events) {
+      if (left <= 0) return
+      if (!passesFilter(options.filter, event)) continue
+      left -= 1
+      yield event
+    }
+  }
+
+  async *subscribe(options: SubscribeOptions = {}): AsyncGenerator<Delivery, void> {
+    let next = options.from === 'end' ? (await this.#lastPosition()) + 1n : (options.from ?? 0n)
+    let isLive = false
+    while (!isOver(options.signal)) {
+      for await (const event of this.readAll({ from: next })) {
+        next = event.position + 1n
+        if (passesFilter(options.filter, event)) yield { kind: 'event', event }
+        if (isOver(options.signal)) return
+      }
+      if (!isLive) yield { kind: 'caught-up', position: next - 1n }
+      isLive = true
+      await sleep(pollMs, undefined, options.signal === undefined ? {} : { signal: options.signal }).catch(
+        () => undefined,
+      )
+    }
+  }
+
+  async *subscribeStream(stream: string, options: SubscribeStreamOptions = {}): AsyncGenerator<Delivery, void> {
+    const head = options.from === 'end' ? await this.#streamHead(stream) : undefined
+    let next = options.from === 'end' ? (head?.revision ?? -1n) + 1n : (options.from ?? 0n)
+    let isLive = false
+    while (!isOver(options.signal)) {
+      const position = await this.#lastPosition()
+      for await (const event of this.readStream(stream, { from: next })) {
+        next = event.revision + 1n
+        yield { kind: 'event', event }
+        if (isOver(options.signal)) return
+      }
+      if (!isLive) yield { kind: 'caught-up', position }
+      isLive = true
+      await sleep(pollMs, undefined, options.signal === undefined ? {} : { signal: options.signal }).catch(
+        () => undefined,
+      )
+    }
   }
 
   async *readStream(stream: string, options: ReadStreamOptions = {}): AsyncGenerator<RecordedEvent, void> {
@@ -160,4 +207,8 @@ function recordedEvent(row: EventRow): RecordedEvent {
     data: row.data,
     meta: row.meta,
   }
+}
+
+function isOver(signal: AbortSignal | undefined): boolean {
+  return signal?.aborted === true
 }

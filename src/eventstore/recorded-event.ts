@@ -40,6 +40,8 @@ export interface RecordedEvent {
   readonly recordedAtUs: bigint
   readonly data: Uint8Array
   readonly meta: Uint8Array
+  /** Set where the data was erased: its SHA-256, which the tree commits to; `data` is empty then. */
+  readonly dataHash?: Uint8Array
 }
 
 /** The end of the log: number, time and RFC 6962 tree root of the last commit, and the position of the last event (-1 in an empty log). */

@@ -4,7 +4,9 @@ import { defaultLimits } from '../../src/eventstore/event-store-options.ts'
 import { LogUnavailableError, WrongExpectedRevisionError } from '../../src/eventstore/append-errors.ts'
 import { type CheckedAppend, checkAppend } from '../../src/eventstore/append-request.ts'
 import type { ReadAllOptions, ReadStreamOptions } from '../../src/eventstore/log-reader.ts'
+import { passesFilter } from '../../src/eventstore/log-filter.ts'
 import type { RecordedEvent } from '../../src/eventstore/recorded-event.ts'
+import type { Delivery, SubscribeOptions, SubscribeStreamOptions } from '../../src/eventstore/subscription.ts'
 import type { StreamFold } from '../../src/eventstore/stream-fold.ts'
 import type { Decide, Turn } from '../../src/eventstore/turn.ts'
 import type { Log } from '../../src/commands/host.ts'
@@ -30,6 +32,7 @@ export class MemoryLog implements Log {
   readonly #states = new Map<string, Map<string, { revision: bigint; state: unknown }>>()
   readonly #nowUs: () => bigint
   readonly #waiting: Waiting[] = []
+  readonly #followers = new Set<() => void>()
   #refuse: (types: readonly string[]) => boolean = () => false
   #commitNo = 0n
 
@@ -79,6 +82,7 @@ export class MemoryLog implements Log {
     if (events.length > 0) {
       this.#commitNo += 1n
       for (const taker of this.takers) taker.take(events)
+      for (const wake of this.#followers) wake()
     }
     for (const answer of answers) answer()
   }
@@ -99,13 +103,58 @@ export class MemoryLog implements Log {
   }
 
   async *readStream(stream: string, options: ReadStreamOptions = {}): AsyncGenerator<RecordedEvent> {
+    const { direction = 'forwards', from = direction === 'forwards' ? 0n : BigInt(this.events.length) } = options
     const all = this.events.filter((event) => event.stream === stream)
-    const ordered = options.direction === 'backwards' ? all.toReversed() : all
-    for (const event of ordered.slice(0, options.maxCount)) yield await Promise.resolve(event)
+    const wanted = direction === 'forwards' ? all.slice(Number(from)) : all.slice(0, Number(from) + 1).toReversed()
+    for (const event of wanted.slice(0, options.maxCount)) yield await Promise.resolve(event)
   }
 
   async *readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent> {
-    for (const event of this.events.slice(Number(options.from ?? 0n))) yield await Promise.resolve(event)
+    const { direction = 'forwards', from = direction === 'forwards' ? 0n : BigInt(this.events.length) } = options
+    const all = direction === 'forwards' ? this.events.slice(Number(from)) : this.events.slice(0, Number(from) + 1)
+    const { sinceUs = 0n, filter } = options
+    const wanted = all.filter((event) => event.recordedAtUs >= sinceUs && passesFilter(filter, event))
+    if (direction === 'backwards') wanted.reverse()
+    for (const event of wanted.slice(0, options.maxCount)) yield await Promise.resolve(event)
+  }
+
+  subscribe({ filter, ...options }: SubscribeOptions = {}): AsyncIterable<Delivery> {
+    const next = options.from === 'end' ? this.events.length : Number(options.from ?? 0n)
+    return this.#follow({ next, isWanted: (event) => passesFilter(filter, event), signal: options.signal })
+  }
+
+  subscribeStream(stream: string, options: SubscribeStreamOptions = {}): AsyncIterable<Delivery> {
+    const first = options.from === 'end' ? (this.#revision(stream) ?? -1n) + 1n : (options.from ?? 0n)
+    const isWanted = (event: RecordedEvent) => event.stream === stream && event.revision >= first
+    return this.#follow({ next: 0, isWanted, signal: options.signal })
+  }
+
+  async *#follow(from: {
+    readonly next: number
+    readonly isWanted: (event: RecordedEvent) => boolean
+    readonly signal: AbortSignal | undefined
+  }): AsyncGenerator<Delivery> {
+    let isLive = false
+    for (let next = from.next; from.signal?.aborted !== true; ) {
+      const event = this.events[next]
+      if (event !== undefined) {
+        next += 1
+        if (from.isWanted(event)) yield { kind: 'event', event }
+      } else if (isLive) {
+        await this.#nextCommit(from.signal)
+      } else {
+        isLive = true
+        yield { kind: 'caught-up', position: BigInt(this.events.length) - 1n }
+      }
+    }
+  }
+
+  async #nextCommit(signal: AbortSignal | undefined): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#followers.add(resolve)
+    signal?.addEventListener('abort', () => resolve(), { once: true })
+    await promise
+    this.#followers.delete(resolve)
   }
 
   positionAt(timeUs: bigint): Promise<bigint> {
