@@ -35,6 +35,9 @@ export interface ParticipantContext {
   readonly reader: LogReader
   /** The position as of a time, for an answer that never changes; see `EventStore.positionAt`. Usable once the store is open. */
   readonly positionAt: (timeUs: bigint) => Promise<bigint>
+  /** Runs an action while no commit is under way and none begins; see `CommitWriter.exclusively`. Usable once the store is open. */
+  readonly exclusively: <T>(action: () => Promise<T>) => Promise<T>
+  /** Aborted when the store is closed. */
   readonly signal: AbortSignal
 }
 

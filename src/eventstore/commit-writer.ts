@@ -46,6 +46,7 @@ export class CommitWriter {
   #work: Promise<void> | null = null
   #refusal: FencedError | LogClosedError | null = null
   readonly #turnWaiters: (() => void)[] = []
+  readonly #pauses: Pause[] = []
   #asOfFloorUs = 0n
   #stampUs: bigint | null = null
 
@@ -86,6 +87,19 @@ export class CommitWriter {
     this.#queue.splice(at, 1)
     this.#queuedBytes -= bytesOf(request)
     return true
+  }
+
+  /**
+   * Runs an action in a turn of its own: no commit is under way, and none begins before it has ended. Appends wait meanwhile, so it must
+   * be short, with limits of its own.
+   */
+  exclusively<T>(action: () => Promise<T>): Promise<T> {
+    const refusal = this.#refusal ?? this.#parts.sender.unavailable
+    if (refusal !== null) return Promise.reject(refusal)
+    return new Promise((resolve, reject) => {
+      this.#pauses.push({ run: () => action().then(resolve, reject), reject })
+      this.#wake()
+    })
   }
 
   /** The connection broke by itself. Where a commit is under way, that finds out on its own. */
@@ -138,13 +152,18 @@ export class CommitWriter {
   #rest(): void {
     this.#work = null
     const { sender } = this.#parts
-    if (this.#queue.length > 0 && sender.unavailable === null) this.#wake()
+    if (this.#queue.length + this.#pauses.length > 0 && sender.unavailable === null) this.#wake()
     else if (!sender.isConnected && sender.unavailable === null) this.connectionLost(new Error('The connection broke'))
   }
 
   async #run(): Promise<void> {
     await Promise.resolve() // what is appended in the same tick shares the commit
-    while (this.#queue.length > 0 && !(this.#refusal instanceof FencedError)) {
+    while (this.#queue.length + this.#pauses.length > 0 && !(this.#refusal instanceof FencedError)) {
+      const pause = this.#pauses.shift()
+      if (pause !== undefined) {
+        await pause.run()
+        continue
+      }
       this.#stampUs = this.#nextStamp()
       try {
         await this.#turn(this.#stampUs)
@@ -304,7 +323,13 @@ export class CommitWriter {
   #refuseQueue(error: Error): void {
     this.#queuedBytes = 0
     for (const request of this.#queue.splice(0)) request.reject(error)
+    for (const pause of this.#pauses.splice(0)) pause.reject(error)
   }
+}
+
+interface Pause {
+  run(): Promise<void>
+  reject(error: Error): void
 }
 
 interface Conclusion {

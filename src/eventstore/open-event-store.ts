@@ -98,7 +98,8 @@ class Opening {
     const { head, edge } = await this.#fence(partitions)
     const { writer, store } = this.#assemble({ head, edge }, partitions)
     const positionAt = (timeUs: bigint) => store.positionAt(timeUs)
-    const context = { pool: this.#pool, head, reader: this.#reads, positionAt, signal: this.#signal }
+    const exclusively = <T>(action: () => Promise<T>) => writer.exclusively(action)
+    const context = { pool: this.#pool, head, reader: this.#reads, positionAt, exclusively, signal: this.#signal }
     for (const participant of this.#participants) await participant.open(context)
     await partitions.settled()
     this.#writer = writer
