@@ -80,6 +80,10 @@ const describers: Describers = {
   ClaimReleased: claim,
   CommandRefused: ({ procedure, rule, message, count }) =>
     `${procedure}: ${rule}: ${message}${count > 1 ? ` (${count} times)` : ''}`,
+  ProjectionStreamRetried: ({ projection, stream, position }) => `${projection}: ${stream} from @${position} on`,
+  ProjectionEventSkipped: ({ projection, stream, position, error }) =>
+    `${projection}: @${position} of ${stream}, ${error}`,
+  ProjectionRebuilt: ({ projection, version, position }) => `${projection}: version ${version} up to @${position}`,
 }
 
 const byType: Readonly<Record<string, { describe(data: object): string }['describe']>> = describers

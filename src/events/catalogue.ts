@@ -5,6 +5,7 @@ import { emulatorFacts } from './emulator-events.ts'
 import { type AnyFactRow, type FactsOf, isInt64 } from './fact.ts'
 import { lifecycleFacts } from './lifecycle-events.ts'
 import { nodeFacts } from './node-events.ts'
+import { projectionFacts } from './projection-events.ts'
 import { readFact, type StoredFact } from './read-fact.ts'
 import { refusalFacts } from './refusal-events.ts'
 import { snapshotFacts } from './snapshot-events.ts'
@@ -19,6 +20,7 @@ export const catalogue = {
   ...snapshotFacts,
   ...claimFacts,
   ...refusalFacts,
+  ...projectionFacts,
 }
 
 /** Where the types of each family stand; streams are named `category-id`. One row per family. */
@@ -31,6 +33,7 @@ export const families = [
   { streams: ['domain-<uuid>'], facts: snapshotFacts },
   { streams: ['name-<name>', 'image-<sha256 of its path>', 'port-<number>'], facts: claimFacts },
   { streams: ['refusals-<uid>', 'refusals-others'], facts: refusalFacts },
+  { streams: ['projection-<name>'], facts: projectionFacts },
 ] as const satisfies readonly Family[]
 
 /** A family of event types and the streams that they stand on. */

@@ -23,6 +23,11 @@ export function refusalStream(uid: number): string {
   return `refusals-${uid}`
 }
 
+/** Stream of what operators had a projection do. */
+export function projectionStream(name: string): string {
+  return `projection-${name}`
+}
+
 /** The part before the first dash: what kind of thing the stream tells of. */
 export function categoryOf(stream: string): string {
   const dash = stream.indexOf('-')
