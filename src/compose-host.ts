@@ -1,4 +1,5 @@
 import type { Config } from './config.ts'
+import { AppendShares } from './commands/append-shares.ts'
 import { CapsCache } from './commands/caps-cache.ts'
 import { type Reach, reachNothing } from './commands/crash-points.ts'
 import { DomainJobs } from './commands/domain-jobs.ts'
@@ -28,8 +29,8 @@ export interface HostParts {
 /** Limits of commands in milliseconds. */
 const limits = { hypervisorMs: 30_000, startMs: 60_000, probeMs: 30_000, pivotWaitMs: 60_000, pivotRecordMs: 2_000 }
 
-/** Jobs that may wait for one domain. */
-const maxWaitingJobs = 200
+/** Jobs that may wait for one domain; half of them of one user. */
+const maxWaitingJobs = 400
 
 /** Texts kept in memory: definitions of about ten thousand domains. */
 const textLimits = { maxBytes: 256 << 20, maxParsed: 2_000 }
@@ -39,7 +40,7 @@ export function composeHost(parts: HostParts): { readonly host: Host; readonly r
   const { hostId, config, log, driver, images, notes, reach = reachNothing, clock = systemClock } = parts
   const reads = new LiveReads(parts.rows)
   const texts = new Texts(log.blobs, textLimits)
-  const base = { hostId, log, reads, texts, driver, images, notes, clock, limits }
+  const base = { hostId, log, reads, texts, driver, images, notes, clock, limits, shares: new AppendShares() }
   const runner: JobRunner = new JobRunner(() => host)
   const host: Host = {
     ...base,

@@ -170,7 +170,6 @@ class RunningDaemon implements Daemon {
     log.onAvailable(() => this.#settle(reconcileAll))
     this.#retry = setInterval(() => {
       if (this.#host.unsettled.size > 0 && !this.#settlesNow) this.#settle(reconcileUnsettled)
-      void this.#host.refusals.flush()
     }, retryMs)
     this.#retry.unref()
     await this.#server.listen()

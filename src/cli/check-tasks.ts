@@ -8,6 +8,7 @@ const mostCommands = 100_000
 /** Facts that a refused command may leave behind: what was learned on the way to the refusal, not what was changed. */
 const learned: ReadonlySet<string> = new Set([
   'CommandRefused',
+  'RefusalsCounted',
   'DriftDetected',
   'EmulatorProbed',
   'EmulatorReprobed',
@@ -26,11 +27,12 @@ export class TaskCheck {
 
   take({ position, commandId, capsId, fact }: AuditedEvent): void {
     if (fact.type === 'CommandRefused') {
-      this.#refusals++
+      this.#refusals += fact.data.count
       const change = this.#changes.get(commandId)
       if (change !== undefined)
         this.#refused.add(`@${position} refuses command ${commandId}, which has recorded ${change}`)
     }
+    if (fact.type === 'RefusalsCounted') this.#refusals += fact.data.count
     if (learned.has(fact.type)) return
     this.#changes.set(commandId, `${fact.type} @${position}`)
     if (capsId === null) return

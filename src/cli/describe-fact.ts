@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import type { AnyFact, FactOf, FactType } from '../events/catalogue.ts'
 import { byteSize, duration } from './format-time.ts'
 
@@ -13,6 +14,15 @@ const claim = (data: { readonly kind: string; readonly subject: string; readonly
   `${data.kind} ${data.subject} for ${data.domain}`
 const withPaused = (text: string, { paused }: { readonly paused: boolean }): string =>
   paused ? `${text}, paused` : text
+
+/** `9,000 of DOMAIN_CREATE by virsh (operation_invalid)`, the most frequent first. */
+const refused = ({ counts, otherCount }: FactOf<'RefusalsCounted'>['data']): string =>
+  [
+    ...counts.map(
+      ({ count, procedure, program, rule }) => `${count} of ${procedure} by ${basename(program)} (${rule})`,
+    ),
+    ...(otherCount === 0 ? [] : [`${otherCount} others`]),
+  ].join(', ')
 
 const describers: Describers = {
   DaemonStarted: ({ pid, daemonVersion, driver, hostname }) =>
@@ -80,6 +90,8 @@ const describers: Describers = {
   ClaimReleased: claim,
   CommandRefused: ({ procedure, rule, message, count }) =>
     `${procedure}: ${rule}: ${message}${count > 1 ? ` (${count} times)` : ''}`,
+  RefusalsCounted: (data) =>
+    `${data.count} more refusals of ${data.uid === null ? 'many users' : `uid ${data.uid}`} in ${duration(data.untilUs - data.sinceUs)}: ${refused(data)}; last: ${data.lastMessage}`,
   ProjectionStreamRetried: ({ projection, stream, position }) => `${projection}: ${stream} from @${position} on`,
   ProjectionEventSkipped: ({ projection, stream, position, error }) =>
     `${projection}: @${position} of ${stream}, ${error}`,

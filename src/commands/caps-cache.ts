@@ -22,7 +22,10 @@ export interface CapsVersion {
 /** Between two probes of an emulator that did not answer in time, in milliseconds. */
 const timeoutPauseMs = 60_000
 
-type CapsHost = Pick<Host, 'log' | 'hostId' | 'clock' | 'notes' | 'reads' | 'texts' | 'driver' | 'images' | 'limits'>
+type CapsHost = Pick<
+  Host,
+  'log' | 'hostId' | 'clock' | 'notes' | 'reads' | 'texts' | 'driver' | 'images' | 'limits' | 'shares'
+>
 
 /**
  * Capability versions on demand: the recorded one while nothing it depends on changed, else a new probe. One probe of

@@ -8,6 +8,7 @@ import { deleteSnapshot } from './delete-snapshot.ts'
 import { endBlockJob, setBlockJobSpeed } from './end-block-job.ts'
 import { forgetCapabilities } from './forget-capabilities.ts'
 import type { Host } from './host.ts'
+import { newContext } from './run-command.ts'
 import { commitBlocks, pullBlocks } from './start-block-job.ts'
 import { startDomain } from './start-domain.ts'
 import { setAutostart, undefineDomain } from './undefine-domain.ts'
@@ -32,6 +33,7 @@ export function commandService(host: Host): Commands {
     setBlockJobSpeed: async (caller, request) => await setBlockJobSpeed(host, caller, request),
     adoptChain: async (caller, request) => await adoptChain(host, caller, request),
     forgetCapabilities: async (caller, request) => await forgetCapabilities(host, caller, request),
+    noteRefusal: (caller, fault) => host.refusals.note(newContext(caller), fault, fault.subject ?? null),
     checkDomains: async (caller) => await checkDomains(host, caller),
   }
 }

@@ -1,5 +1,6 @@
 import type { Caller } from './caller.ts'
 import type { CheckedDomain } from './check-domains.ts'
+import type { Fault } from '../util/fault.ts'
 
 /** How a domain is addressed in replies. The id is -1 while it is shut off. */
 export interface DomainName {
@@ -57,6 +58,11 @@ export interface Commands {
   adoptChain(caller: Caller, request: { readonly uuid: string; readonly disk: string }): Promise<readonly string[]>
   /** Throws capability versions away, so that the emulators are asked again when they are needed; null = all. Returns how many. */
   forgetCapabilities(caller: Caller, request: { readonly binary: string | null }): Promise<number>
+  /**
+   * Notes a change that a front end refused by itself (no right, no such domain, an unknown flag); what a command has
+   * refused is noted already. A returned promise resolves when it is recorded.
+   */
+  noteRefusal(caller: Caller, fault: Fault): Promise<void> | undefined
   /** What the log and the hypervisor say of every running domain; changes and records nothing. */
   checkDomains(caller: Caller): Promise<readonly CheckedDomain[]>
 }

@@ -7,6 +7,8 @@ export interface JobHolder {
   readonly procedure: string
   /** Who asked: program and pid. */
   readonly actor: string
+  /** Whose waiting places it takes: those of a user, or of the daemon itself. */
+  readonly user: string
   readonly reason: string | null
 }
 
@@ -29,12 +31,14 @@ interface Queue {
 /** Limits of waiting for a domain. */
 export interface JobLimits {
   readonly waitMs: number
+  /** Of one domain; one user may take half of them. */
   readonly maxWaiting: number
 }
 
 /**
  * One change at a time per domain. Invariants: at most one job of a domain is held; everything that waits has a limit
- * and learns who holds; a queue exists only while its domain's job is held.
+ * and learns who holds; a queue exists only while its domain's job is held; users take turns, so that who asks a thousand
+ * times keeps nobody else waiting for more than one of them.
  */
 export class DomainJobs {
   readonly #queues = new Map<string, Queue>()
@@ -54,18 +58,24 @@ export class DomainJobs {
       this.#queues.set(uuid, fresh)
       return this.#hold(uuid, { queue: fresh, holder })
     }
-    if (queue.waiting.length >= this.#limits.maxWaiting) {
-      throw new Fault(
-        'operation_timeout',
-        `cannot acquire state change lock: ${queue.waiting.length} others wait already ${heldBy(queue.held, this.#clock)}`,
-      )
-    }
+    this.#requireRoom(queue, holder)
     return await this.#wait(queue, holder)
   }
 
   /** Who changes the domain now; null when nobody does. */
   holderOf(uuid: string): HeldJob | null {
     return this.#queues.get(uuid)?.held ?? null
+  }
+
+  #requireRoom({ waiting, held }: Queue, { user }: JobHolder): void {
+    const { maxWaiting } = this.#limits
+    const same = waiting.filter(({ holder }) => holder.user === user).length
+    if (waiting.length < maxWaiting && same < maxWaiting / 2) return
+    const whose = waiting.length < maxWaiting ? `${same} others of the same user` : `${waiting.length} others`
+    throw new Fault(
+      'operation_timeout',
+      `cannot acquire state change lock: ${whose} wait already ${heldBy(held, this.#clock)}`,
+    )
   }
 
   #wait(queue: Queue, holder: JobHolder): Promise<HeldJob> {
@@ -97,7 +107,9 @@ export class DomainJobs {
   }
 
   #release(uuid: string, queue: Queue): void {
-    const waiter = queue.waiting.shift()
+    const last = queue.held?.holder.user
+    const at = queue.waiting.findIndex(({ holder }) => holder.user !== last)
+    const [waiter] = queue.waiting.splice(Math.max(0, at), 1)
     if (waiter === undefined) this.#queues.delete(uuid)
     else waiter.admit(this.#hold(uuid, { queue, holder: waiter.holder }))
   }

@@ -5,6 +5,7 @@ import type { LogReader } from '../eventstore/log-reader.ts'
 import type { Decide } from '../eventstore/turn.ts'
 import type { Clock } from '../util/clock.ts'
 import type { JobStep } from './advance-job.ts'
+import type { AppendShares } from './append-shares.ts'
 import type { CapsCache } from './caps-cache.ts'
 import type { Reach } from './crash-points.ts'
 import type { DomainJobs } from './domain-jobs.ts'
@@ -49,6 +50,7 @@ export interface Host {
   readonly jobs: DomainJobs
   readonly caps: CapsCache
   readonly refusals: Refusals
+  readonly shares: AppendShares
   readonly jobEnds: JobEnds
   /** Looks at a job in the hypervisor and takes it as far as it can go; steps of one job never run at the same time. */
   carryOn(step: JobStep): Promise<void>

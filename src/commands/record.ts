@@ -92,7 +92,7 @@ export async function readDomainAt(
  * when nothing could be recorded.
  */
 export async function record(
-  host: Pick<Host, 'log' | 'hostId' | 'clock'>,
+  host: Pick<Host, 'log' | 'hostId' | 'clock' | 'shares'>,
   context: Context,
   entry: {
     readonly kind: AppendKind
@@ -104,8 +104,8 @@ export async function record(
   // A decision may run twice; ids of its events must not change with it.
   const ids: string[] = []
   const idAt = (index: number): string => (ids[index] ??= uuidV7())
-  try {
-    return await host.log.append(
+  const append = async (): Promise<AppendResult> =>
+    await host.log.append(
       (turn) => {
         let next = 0
         return entry
@@ -122,6 +122,9 @@ export async function record(
       },
       { kind: entry.kind, ...(entry.signal === undefined ? {} : { signal: entry.signal }) },
     )
+  try {
+    // What has happened waits for nobody; what is only asked for waits for its user's turn.
+    return await (entry.kind === 'fact' ? append() : host.shares.run(context.caller.actor, append))
   } catch (error) {
     // A name too long for a stream, a list too long for an event: the request itself is at fault.
     if (entry.kind === 'intent' && error instanceof InvalidAppendError) {

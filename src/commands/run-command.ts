@@ -2,6 +2,7 @@ import { Fault, isFault } from '../util/fault.ts'
 import { uuidV7 } from '../util/uuid-v7.ts'
 import type { Caller } from './caller.ts'
 import type { CapsVersion } from './caps-cache.ts'
+import type { JobHolder } from './domain-jobs.ts'
 import type { Host } from './host.ts'
 import type { Context } from './record.ts'
 
@@ -36,8 +37,9 @@ export async function runCommand<Result>(
     using _job = uuid === null ? null : await host.jobs.acquire(uuid, holderOf(caller))
     return await restarting(task, body)
   } catch (error) {
-    if (isFault(error) && !task.intended && error.kind !== 'log_unavailable') {
-      await host.refusals.note(task.context, error, request.subject ?? uuid)
+    if (isFault(error)) {
+      if (task.intended) host.refusals.settle(error)
+      else await host.refusals.note(task.context, error, request.subject ?? uuid)
     }
     throw error
   }
@@ -50,8 +52,9 @@ export function newContext(caller: Caller): Context {
 }
 
 /** The holder of a job as those who wait for it are told. */
-export function holderOf(caller: Caller): { procedure: string; actor: string; reason: string | null } {
-  return { procedure: caller.procedure, actor: `${caller.actor.program}[${caller.actor.pid}]`, reason: caller.reason }
+export function holderOf({ actor, procedure, reason }: Caller): JobHolder {
+  const user = actor.authentication === 'self' ? 'the daemon' : `uid ${actor.uid}`
+  return { procedure, actor: `${actor.program}[${actor.pid}]`, user, reason }
 }
 
 async function takeCaps(host: Host, task: { context: Context }, binary: string): Promise<CapsVersion> {

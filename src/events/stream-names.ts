@@ -28,6 +28,9 @@ export function projectionStream(name: string): string {
   return `projection-${name}`
 }
 
+/** Stream of what users were refused who are too many to be told apart. */
+export const othersRefusalStream = 'refusals-others'
+
 /** The part before the first dash: what kind of thing the stream tells of. */
 export function categoryOf(stream: string): string {
   const dash = stream.indexOf('-')

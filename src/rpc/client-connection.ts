@@ -6,7 +6,7 @@ import type { Procedure } from '../protocol/procedure.ts'
 import { messageStatus, messageType } from '../protocol/programs.ts'
 import { decode } from '../xdr/xdr-codec.ts'
 import { XdrError } from '../xdr/xdr-error.ts'
-import { Fault } from '../util/fault.ts'
+import { Fault, isFault } from '../util/fault.ts'
 import type { RpcBackend } from './backend.ts'
 import type { Call } from './call.ts'
 import { CallbackRegistry } from './callback-registry.ts'
@@ -25,6 +25,14 @@ export interface ConnectionServices {
   /** Told of errors that are the daemon's own, with the procedure that met them. */
   onInternalError(error: unknown, procedure: string): void
   onClosed(connection: ClientConnection, reason: string): void
+}
+
+/** A call under way. */
+interface Asked {
+  readonly header: MessageHeader
+  readonly procedure: Procedure<unknown, unknown>
+  /** Whether it asks for more than to look: then its refusal is recorded. */
+  isChange: boolean
 }
 
 /** What CONNECT_OPEN settled. */
@@ -79,38 +87,43 @@ export class ClientConnection {
   }
 
   #answer({ header, frame }: Message): void | Promise<void> {
+    const refused = this.#refusal(header)
+    if (refused !== null) return this.#refuse(header, refused)
     const bound = this.#boundProcedure(header)
     if (bound === null) return undefined
     const { procedure } = bound
+    const asked: Asked = { header, procedure, isChange: false }
     try {
-      const result = bound.handle(this.#call(procedure), decodeArgs(procedure, frame))
-      if (result instanceof Promise) return this.#answerLater(header, procedure, result)
+      const args = decodeArgs(procedure, frame)
+      asked.isChange = procedure.classOf(args) !== 'query'
+      const result = bound.handle(this.#call(procedure), args)
+      if (result instanceof Promise) return this.#answerLater(asked, result)
       this.transport.reply(header, procedure.result, result)
     } catch (error) {
-      this.#fail(header, procedure.name, error)
+      return this.#fail(asked, error)
     }
     return undefined
   }
 
-  async #answerLater(
-    header: MessageHeader,
-    procedure: Procedure<unknown, unknown>,
-    pending: Promise<unknown>,
-  ): Promise<void> {
+  async #answerLater(asked: Asked, pending: Promise<unknown>): Promise<void> {
     try {
-      this.transport.reply(header, procedure.result, await pending)
+      this.transport.reply(asked.header, asked.procedure.result, await pending)
     } catch (error) {
-      this.#fail(header, procedure.name, error)
+      await this.#fail(asked, error)
     }
   }
 
-  /** The handler of a call that may be answered; null when it was answered by an error, before any argument was read. */
-  #boundProcedure(header: MessageHeader): BoundProcedure<Call> | null {
-    const refused = this.#refusal(header)
-    if (refused !== null) {
-      this.transport.replyError(header, refused instanceof Fault ? wireErrorOf(refused) : notOpenError())
-      return null
+  /** Answers a call by an error before any of its arguments is read. That a reader may not change things is noted. */
+  #refuse(header: MessageHeader, refused: Fault | 'not_open'): void | Promise<void> {
+    const found = lookupProcedure(header)
+    if (found.kind === 'served' && isFault(refused, 'access_denied')) {
+      return this.#fail({ header, procedure: found.procedure, isChange: true }, refused)
     }
+    this.transport.replyError(header, refused instanceof Fault ? wireErrorOf(refused) : notOpenError())
+  }
+
+  /** The handler of a call that was not refused. */
+  #boundProcedure(header: MessageHeader): BoundProcedure<Call> | null {
     const found = lookupProcedure(header)
     return found.kind === 'served' ? (this.#services.dispatcher.find(found.procedure) ?? null) : null
   }
@@ -144,9 +157,13 @@ export class ClientConnection {
     return null
   }
 
-  #fail(header: MessageHeader, procedure: string, error: unknown): void {
-    if (isOwnFault(error)) this.#services.onInternalError(error, procedure)
-    this.transport.replyError(header, wireErrorOf(error))
+  /** Answers by an error, after the refusal of a change is recorded; of a flood of them it is only counted, at once. */
+  #fail({ header, procedure, isChange }: Asked, error: unknown): void | Promise<void> {
+    if (isOwnFault(error)) this.#services.onInternalError(error, procedure.name)
+    const reply = () => this.transport.replyError(header, wireErrorOf(error))
+    const noting =
+      isChange && isFault(error) ? this.backend.commands.noteRefusal(this.#caller(procedure.name), error) : undefined
+    return noting === undefined ? reply() : noting.then(reply)
   }
 
   #call(procedure: Procedure<unknown, unknown>): Call {

@@ -9,6 +9,7 @@ import { domainStatesTable } from '../../projections/domain-states.ts'
 import { emulatorsTable } from '../../projections/emulators.ts'
 import { openIntentsTable } from '../../projections/open-intents.ts'
 import { snapshotDisksTable, snapshotsTable } from '../../projections/snapshots.ts'
+import { AppendShares } from '../../src/commands/append-shares.ts'
 import type { Caller } from '../../src/commands/caller.ts'
 import { CapsCache } from '../../src/commands/caps-cache.ts'
 import { commandService } from '../../src/commands/command-service.ts'
@@ -199,6 +200,7 @@ export class FakeDaemon {
       pivotRecordMs: 2_000,
       ...parts.options.limits,
     }
+    const shares = new AppendShares()
     const hostId = '6b8b4567-0000-4000-8000-00000000face'
     const texts = new Texts(log.blobs, { maxBytes: 1 << 20, maxParsed: 16 })
     return {
@@ -209,8 +211,9 @@ export class FakeDaemon {
       driver,
       images,
       jobs: new DomainJobs(clock, { waitMs: 5_000, maxWaiting: 16 }),
-      caps: new CapsCache({ hostId, log, clock, notes, reads, texts, driver, images, limits }),
-      refusals: new Refusals({ log, hostId, clock, notes }),
+      caps: new CapsCache({ hostId, log, clock, notes, reads, texts, driver, images, limits, shares }),
+      refusals: new Refusals({ log, hostId, clock, notes, shares }, machine.time),
+      shares,
       jobEnds: parts.jobEnds,
       carryOn: async (step) => await parts.runner.carryOn(step),
       clock,

@@ -29,6 +29,9 @@ export class MemoryBackend {
   readonly snapshots = new Map<string, SnapshotRow[]>()
   readonly jobs: BlockJobRow[] = []
   readonly callers: Caller[] = []
+  /** Refusals that the front end had noted, and what it must wait for before it answers. */
+  readonly refusals: { readonly caller: Caller; readonly fault: Fault }[] = []
+  refusing: Promise<void> | undefined = undefined
   /** What pulls were asked for. */
   readonly pulls: unknown[] = []
   /** Counters of every running domain's disks. */
@@ -147,6 +150,10 @@ export class MemoryBackend {
       })
     const silent = async (done: Promise<unknown>): Promise<void> => void (await done)
     return {
+      noteRefusal: (caller, fault) => {
+        this.refusals.push({ caller, fault })
+        return this.refusing
+      },
       defineDomain: async (caller, { xml }) => {
         this.callers.push(caller)
         return this.#put(xml)
