@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg'
 import type { CommitStatement } from '../eventstore/commit-participant.ts'
 import type { LogHead } from '../eventstore/recorded-event.ts'
 import type { Projection } from './projection.ts'
-import type { DeadLetter } from './projection-run.ts'
+import type { DeadLetter } from './dead-letters.ts'
 import { createTables } from './projection-tables.ts'
 
 interface ProjectionRow {
@@ -78,7 +78,8 @@ export async function readDeadLetters(
   projections: readonly Projection[],
 ): Promise<readonly DeadLetter[]> {
   const { rows } = await client.query<DeadLetter>(
-    'select projection, stream, position, at_us as "atUs", error from dead_letter where projection = any ($1::text[])',
+    `select projection, stream, position, at_us as "atUs", attempts, last_tried_at_us as "lastTriedAtUs", error
+      from dead_letter where projection = any ($1::text[])`,
     [projections.map(({ name }) => name)],
   )
   return rows

@@ -1,18 +1,13 @@
 import type { AppendKind } from '../eventstore/commit-participant.ts'
 import type { RecordedEvent } from '../eventstore/recorded-event.ts'
+import { type DeadLetter, DeadLetters, letterKey } from './dead-letters.ts'
+import { MissingRowsError, type PartialTables } from './partial-tables.ts'
+import type { PresumedLetters } from './presumed-letters.ts'
 import type { Projection } from './projection.ts'
+import { type Resumption, resumptionOf, resumptionTypes } from './resumption.ts'
 import { type Moment, RowHistory, type Undo } from './row-history.ts'
 import { RowOverlay } from './row-overlay.ts'
 import type { AnyTable } from './table.ts'
-
-/** A stream that a projection does not follow any more, from the event on that it could not take. */
-export interface DeadLetter {
-  readonly projection: string
-  readonly stream: string
-  readonly position: bigint
-  readonly atUs: bigint
-  readonly error: string
-}
 
 /** Reads the stored form of an event into what the handlers take. */
 export type Decode = (event: RecordedEvent) => { readonly type: string }
@@ -23,8 +18,10 @@ export interface ProjectionRunParts {
   readonly decode: Decode
   readonly check: (table: AnyTable, row: object) => void
   readonly onQuarantine: (letter: DeadLetter) => void
-  /** What was quarantined before, where a run repeats it: the database's reasons cannot be told from the events. */
-  readonly presumed?: ReadonlyMap<string, DeadLetter>
+  /** What was refused before, where a run repeats it. */
+  readonly presumed?: PresumedLetters
+  /** Where only some of the rows are in memory. */
+  readonly partial?: PartialTables
 }
 
 /** How events are to be taken. `only`: by these projections. `poison`: the database has refused what they change. */
@@ -40,12 +37,12 @@ export interface TakeOptions {
  */
 export class ProjectionRun {
   readonly histories: ReadonlyMap<AnyTable, RowHistory>
-  /** Quarantined streams that are written down, by projection and stream. */
-  readonly deadLetters = new Map<string, DeadLetter>()
-  /** Those of this batch. */
-  readonly newDeadLetters = new Map<string, DeadLetter>()
+  readonly letters = new DeadLetters()
+  /** The events of quarantined streams that are about to be followed again, by `letterKey`; whoever takes such a wish puts them here. */
+  readonly missed = new Map<string, readonly RecordedEvent[]>()
   readonly #parts: ProjectionRunParts
   readonly #rowsOf: ReadonlyMap<Projection, object>
+  readonly #byType: ReadonlyMap<string, readonly Projection[]>
 
   constructor(parts: ProjectionRunParts) {
     this.#parts = parts
@@ -54,12 +51,25 @@ export class ProjectionRun {
     if (this.histories.size !== tables.length || new Set(tables.map((table) => table.name)).size !== tables.length) {
       throw new Error('Cannot run the projections: a table belongs to two of them')
     }
+    const rowsOf = (table: AnyTable) => {
+      const overlay = this.overlay(table)
+      return parts.partial?.rows(overlay) ?? overlay
+    }
     this.#rowsOf = new Map(
       parts.projections.map((projection) => [
         projection,
-        Object.fromEntries(Object.entries(projection.tables).map(([name, table]) => [name, this.overlay(table)])),
+        Object.fromEntries(Object.entries(projection.tables).map(([name, table]) => [name, rowsOf(table)])),
       ]),
     )
+    const types = new Set(parts.projections.flatMap(({ handles }) => [...handles]))
+    this.#byType = new Map(
+      [...types].map((type) => [type, parts.projections.filter(({ handles }) => handles.has(type))]),
+    )
+  }
+
+  /** Quarantined streams that are written down, by projection and stream. */
+  get deadLetters(): Map<string, DeadLetter> {
+    return this.letters.committed
   }
 
   /** The rows of a table with what the batch has changed. */
@@ -84,57 +94,97 @@ export class ProjectionRun {
 
   /** Makes the batch's changes the committed rows. */
   committed(): void {
-    for (const { overlay } of this.histories.values()) overlay.commit()
-    for (const [key, letter] of this.newDeadLetters) {
-      this.deadLetters.set(key, letter)
-      this.#parts.onQuarantine(letter)
+    for (const history of this.histories.values()) {
+      history.overlay.commit()
+      history.clear()
     }
-    this.#clear()
+    this.letters.commit(this.#parts.onQuarantine)
   }
 
   /** Forgets the batch's changes. */
   dropped(): void {
-    for (const { overlay } of this.histories.values()) overlay.drop()
-    this.#clear()
-  }
-
-  /** Forgets all rows and dead letters of a projection. */
-  reset(projection: Projection): void {
-    for (const table of Object.values(projection.tables)) {
-      const { base } = this.overlay(table)
-      for (const [key] of [...base.entries()]) base.delete(key)
+    for (const history of this.histories.values()) {
+      history.overlay.drop()
+      history.clear()
     }
-    for (const [key, letter] of [...this.deadLetters])
-      if (letter.projection === projection.name) this.deadLetters.delete(key)
+    this.letters.drop()
   }
 
-  #takeEvent(event: RecordedEvent, options: TakeOptions & { readonly journal: Undo[] }): void {
+  #takeEvent(event: RecordedEvent, options: Taking): void {
+    if (resumptionTypes.has(event.type)) this.#resume(event, options)
+    const projections = this.#byType.get(event.type)
+    if (projections === undefined) return
     let decoded: ReturnType<Decode> | null = null
-    for (const projection of this.#parts.projections) {
-      if (!projection.handles.has(event.type) || options.only?.has(projection) === false) continue
+    const decode = () => (decoded ??= this.#parts.decode(event))
+    const at: Moment = { position: event.position, timeUs: event.recordedAtUs }
+    for (const projection of projections) {
+      if (options.only?.has(projection) === false) continue
       const key = letterKey(projection.name, event.stream)
-      if (this.deadLetters.has(key) || this.newDeadLetters.has(key)) continue
-      const journal: Undo[] = []
-      try {
-        if (options.poison !== undefined) throw options.poison
-        const presumed = this.#parts.presumed?.get(key)
-        if (presumed?.position === event.position) throw new Error(presumed.error)
-        decoded ??= this.#parts.decode(event)
-        this.#apply(projection, { event, decoded, journal })
-        options.journal.push(...journal)
-      } catch (error) {
-        undoAll(journal)
-        if (options.kind === 'intent') throw error
-        const message = error instanceof Error ? error.message : String(error)
-        const where = { projection: projection.name, stream: event.stream, position: event.position }
-        this.newDeadLetters.set(key, { ...where, atUs: event.recordedAtUs, error: message })
-        options.journal.push(() => this.newDeadLetters.delete(key))
-      }
+      if (this.letters.get(key) !== undefined) continue
+      const error = this.#takeInto(projection, { event, decode, at, options })
+      if (error === null) continue
+      if (options.kind === 'intent') throw error
+      const letter = letterOf(projection, { event, error })
+      options.journal.push(this.letters.put(key, { ...letter, attempts: 1, lastTriedAtUs: null }))
     }
   }
 
-  #apply(projection: Projection, { event, decoded, journal }: Application): void {
-    const at: Moment = { position: event.position, timeUs: event.recordedAtUs }
+  /** Has one projection take one event; gives why it could not. */
+  #takeInto(projection: Projection, { event, decode, at, options }: Application): Error | null {
+    const journal: Undo[] = []
+    try {
+      if (options.poison !== undefined) throw options.poison
+      const place = { projection: projection.name, stream: event.stream, position: event.position }
+      const presumed = this.#parts.presumed?.errorOf(place, at.position) ?? null
+      if (presumed !== null) throw new Error(presumed)
+      this.#apply(projection, { event, decoded: decode(), at, journal })
+      this.#parts.partial?.throwIfMissing()
+      options.journal.push(...journal)
+      return null
+    } catch (error) {
+      undoAll(journal)
+      this.#parts.partial?.throwIfMissing()
+      if (error instanceof MissingRowsError) throw error
+      return error instanceof Error ? error : new Error(String(error))
+    }
+  }
+
+  /** A stream is followed again: the events that were missed are taken now, and count from now on. */
+  #resume(event: RecordedEvent, options: Taking): void {
+    const resumption = resumptionOf(event)
+    const projection = this.#parts.projections.find(({ name }) => name === resumption?.projection)
+    if (resumption === null || projection === undefined || options.only?.has(projection) === false) return
+    const key = letterKey(projection.name, resumption.stream)
+    const letter = this.letters.get(key)
+    if (letter === undefined || letter.position !== resumption.position) return // settled before, or never refused by this version
+    const failed = (error: Error, at: RecordedEvent | null) => {
+      const attempts = at === null || at.position === letter.position ? letter.attempts + 1 : 1
+      const where = at === null ? letter : letterOf(projection, { event: at, error })
+      const again = { ...where, error: error.message, attempts, lastTriedAtUs: event.recordedAtUs }
+      options.journal.push(this.letters.put(key, again))
+    }
+    if (options.poison !== undefined) return failed(options.poison, null)
+    const missed = this.missed.get(key)
+    if (missed === undefined) {
+      throw new Error(`Cannot take ${event.type} at position ${event.position}: the missed events were not read`)
+    }
+    options.journal.push(this.letters.put(key, null))
+    for (const past of wanted(missed, { resumption, handles: projection.handles })) {
+      const decode = () => this.#parts.decode(past)
+      const error = this.#takeInto(projection, { event: past, decode, at: resumption.at, options })
+      if (error !== null) return failed(error, past)
+    }
+  }
+
+  #apply(
+    projection: Projection,
+    {
+      event,
+      decoded,
+      at,
+      journal,
+    }: Pick<Application, 'event' | 'at'> & { readonly decoded: { readonly type: string }; readonly journal: Undo[] },
+  ): void {
     const owned = Object.values(projection.tables)
     for (const change of projection.apply(decoded, this.#rowsOf.get(projection) ?? {}, event)) {
       if (!owned.includes(change.table)) {
@@ -143,7 +193,9 @@ export class ProjectionRun {
         )
       }
       if (change.kind === 'upsert') this.#parts.check(change.table, change.row)
-      this.#history(change.table).apply(change, { at, journal })
+      const history = this.#history(change.table)
+      this.#parts.partial?.require(history.overlay, change.kind === 'upsert' ? change.row : change.key)
+      history.apply(change, { at, journal })
     }
   }
 
@@ -153,22 +205,39 @@ export class ProjectionRun {
       throw new Error(`Cannot find the rows of "${table.name}": no projection here has that table`)
     return history
   }
+}
 
-  #clear(): void {
-    for (const history of this.histories.values()) history.clear()
-    this.newDeadLetters.clear()
-  }
+interface Taking extends TakeOptions {
+  readonly journal: Undo[]
 }
 
 interface Application {
   readonly event: RecordedEvent
-  readonly decoded: { readonly type: string }
-  readonly journal: Undo[]
+  readonly decode: () => { readonly type: string }
+  /** When its changes count from: its own moment, or that of a later attempt. */
+  readonly at: Moment
+  readonly options: Taking
 }
 
-/** By what a quarantined stream is known. */
-export function letterKey(projection: string, stream: string): string {
-  return `${projection} ${stream}`
+/** Which of the missed events a wish is about, and the projection wants at all. */
+export function* wanted(
+  missed: readonly RecordedEvent[],
+  { resumption, handles }: { readonly resumption: Resumption; readonly handles: ReadonlySet<string> },
+): Generator<RecordedEvent, void> {
+  for (const event of missed) {
+    if (event.position < resumption.position || event.position >= resumption.at.position) continue
+    if (resumption.kind === 'skip' && event.position === resumption.position) continue
+    if (handles.has(event.type)) yield event
+  }
+}
+
+/** What a letter says of the event that could not be taken. */
+export function letterOf(
+  projection: Projection,
+  { event, error }: { readonly event: RecordedEvent; readonly error: Error },
+): Omit<DeadLetter, 'attempts' | 'lastTriedAtUs'> {
+  const { stream, position, recordedAtUs } = event
+  return { projection: projection.name, stream, position, atUs: recordedAtUs, error: error.message }
 }
 
 function undoAll(journal: Undo[]): void {

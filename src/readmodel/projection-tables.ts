@@ -1,7 +1,6 @@
 import type { ClientBase } from 'pg'
 import type { Projection } from './projection.ts'
-import type { RowSet } from './row-set.ts'
-import { rowKey } from './row-set.ts'
+import { type RowSet, type RowVersion, rowKey } from './row-set.ts'
 import type { AnyTable } from './table.ts'
 import { readColumns, type TableColumns } from './table-columns.ts'
 
@@ -50,18 +49,31 @@ export async function loadRows(
   client: Pick<ClientBase, 'query'>,
   { schema, columns, into, at }: { schema: string; columns: TableColumns; into: RowSet; at?: bigint },
 ): Promise<void> {
-  const names = columns.columns.map(({ name }) => name)
   const table = `"${schema}"."${columns.table.name}"`
   const valid =
     at === undefined ? 'to_position is null' : `from_position <= ${at} and (to_position is null or to_position > ${at})`
-  const { rows } = await client.query<Record<string, unknown> & { from_position: bigint; from_us: bigint }>(
-    `select ${names.map((name) => `"${name}"`).join(', ')}, from_position,
-      (extract(epoch from valid_from) * 1000000)::int8 as from_us from ${table} where ${valid}`,
+  const { rows } = await client.query<StoredRow>(
+    `select ${selectedColumns(columns, 't')} from ${table} t where ${valid}`,
   )
-  for (const { from_position, from_us, ...values } of rows) {
-    const row = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, plain(value)]))
-    into.set(rowKey(columns.table, row), { row, fromPosition: from_position, fromUs: from_us })
+  for (const stored of rows) {
+    const version = loadedVersion(stored)
+    into.set(rowKey(columns.table, version.row), version)
   }
+}
+
+/** A row as the database gives it, with the beginning of its version. */
+export type StoredRow = Record<string, unknown> & { from_position: bigint; from_us: bigint }
+
+/** What is selected of a table, known as `alias`, to have its rows in memory. */
+export function selectedColumns({ columns }: TableColumns, alias: string): string {
+  const names = columns.map(({ name }) => `${alias}."${name}"`).join(', ')
+  return `${names}, ${alias}.from_position, (extract(epoch from ${alias}.valid_from) * 1000000)::int8 as from_us`
+}
+
+/** A selected row as memory has it. */
+export function loadedVersion({ from_position, from_us, ...values }: StoredRow): RowVersion {
+  const row = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, plain(value)]))
+  return { row, fromPosition: from_position, fromUs: from_us }
 }
 
 /** Bytes as any other bytes, so that a loaded row equals the one that was written. */

@@ -12,11 +12,12 @@ import { type CatchUpProgress, catchUp } from './catch-up.ts'
 import { decodeRecorded } from './memory-read-models.ts'
 import type { Projection } from './projection.ts'
 import { enterLive, leaveLive, movePosition, preparePositions, readDeadLetters } from './projection-book.ts'
-import { type DeadLetter, type Decode, letterKey, ProjectionRun } from './projection-run.ts'
+import { type DeadLetter, letterKey } from './dead-letters.ts'
+import { type Decode, ProjectionRun } from './projection-run.ts'
 import { loadRows, readAllColumns } from './projection-tables.ts'
 import { type ReplayReport, replayCheck } from './replay-check.ts'
 import { RowSet } from './row-set.ts'
-import { columnsOf, deadLetterStatement, runStatements, type RunTarget } from './run-target.ts'
+import { columnsOf, letterStatements, runStatements, type RunTarget } from './run-target.ts'
 import type { AnyTable } from './table.ts'
 import { type PastView, RowsView, type View } from './view.ts'
 import { withClient } from './with-client.ts'
@@ -119,7 +120,7 @@ export class ReadModels implements CommitParticipant {
   }
 
   statements(): readonly CommitStatement[] {
-    return [...runStatements(this.#run, this.#target), ...deadLetterStatement(this.#run.newDeadLetters.values())]
+    return [...runStatements(this.#run, this.#target), ...letterStatements(this.#run.letters.changes)]
   }
 
   committed(): void {
@@ -186,7 +187,7 @@ export class ReadModels implements CommitParticipant {
         reader,
         from,
         to: head.position,
-        record: (step) => [movePosition(only, step), ...deadLetterStatement(this.#run.newDeadLetters.values())],
+        record: (step) => [movePosition(only, step), ...letterStatements(this.#run.letters.changes)],
         signal,
         ...(onProgress === undefined ? {} : { onProgress }),
       })

@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto'
 import type { LogReader } from '../eventstore/log-reader.ts'
 import { type CatchUpProgress, catchUp } from './catch-up.ts'
 import type { Projection } from './projection.ts'
+import { PresumedLetters } from './presumed-letters.ts'
 import { type Decode, ProjectionRun } from './projection-run.ts'
+import { readResumptions } from './resumption.ts'
 import { createTables, readAllColumns } from './projection-tables.ts'
 import { sameRow } from './row-history.ts'
 import { columnsOf, type RunTarget } from './run-target.ts'
@@ -59,7 +61,9 @@ export async function replayCheck(check: ReplayCheck): Promise<ReplayReport> {
       await client.query('commit')
       return readAllColumns(client, { schema, projections: check.projections })
     })
-    return await new Replay(check, { pool, schema, columns }).compare()
+    const resumptions = await Promise.all(check.projections.map((each) => readResumptions(check.reader, each)))
+    const presumed = new PresumedLetters(check.live.deadLetters.values(), resumptions.flat())
+    return await new Replay(check, { pool, schema, columns }, presumed).compare()
   } finally {
     await withClient(pool, (client) => client.query(`drop schema "${schema}" cascade`))
   }
@@ -71,7 +75,7 @@ class Replay {
   readonly #run: ProjectionRun
   #position = -1n
 
-  constructor(check: ReplayCheck, shadow: RunTarget) {
+  constructor(check: ReplayCheck, shadow: RunTarget, presumed: PresumedLetters) {
     this.#check = check
     this.#shadow = shadow
     this.#run = new ProjectionRun({
@@ -79,7 +83,7 @@ class Replay {
       decode: check.decode,
       check: (table, row) => columnsOf(shadow, table).check(row),
       onQuarantine: () => undefined,
-      presumed: check.live.deadLetters,
+      presumed,
     })
   }
 

@@ -97,9 +97,9 @@ function versionKey(key: string, position: bigint): string {
 
 /** Whether two rows of one table hold the same values. */
 export function sameRow(one: object, other: object): boolean {
-  const values = new Map<string, unknown>(Object.entries(other))
-  const entries: [string, unknown][] = Object.entries(one)
-  return entries.length === values.size && entries.every(([column, value]) => sameValue(value, values.get(column)))
+  const columns = Object.keys(one)
+  if (columns.length !== Object.keys(other).length) return false
+  return columns.every((column) => sameValue(Reflect.get(one, column), Reflect.get(other, column)))
 }
 
 function sameValue(one: unknown, other: unknown): boolean {

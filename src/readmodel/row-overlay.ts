@@ -35,6 +35,11 @@ export class RowOverlay implements Rows<object, object, string> {
     return [...[...committed].filter(([key]) => !this.#hidden.has(key)).map(([, row]) => row), ...changed]
   }
 
+  /** Whether there is a version of the key, or the batch has removed it. */
+  knows(key: string): boolean {
+    return this.#hidden.has(key) || this.base.version(key) !== undefined
+  }
+
   version(key: string): RowVersion | undefined {
     return this.#hidden.has(key) ? this.#changed.version(key) : this.base.version(key)
   }

@@ -10,12 +10,24 @@ export interface RowVersion {
 /** Rows of one table in memory, by key and by the table's indexes. */
 export class RowSet implements Rows<object, object, string> {
   readonly table: AnyTable
-  readonly #versions = new Map<string, RowVersion>()
-  readonly #indexes: ReadonlyMap<string, Map<IndexValue, Map<string, object>>>
+  #versions = new Map<string, RowVersion>()
+  #indexes: ReadonlyMap<string, Map<IndexValue, Map<string, object>>>
 
   constructor(table: AnyTable) {
     this.table = table
-    this.#indexes = new Map(table.indexNames.map((name) => [name, new Map()]))
+    this.#indexes = emptyIndexes(table)
+  }
+
+  /** Has the rows of another set from now on, which has none afterwards: for readers it is one step. */
+  takeOver(other: RowSet): void {
+    this.#versions = other.#versions
+    this.#indexes = other.#indexes
+    other.clear()
+  }
+
+  clear(): void {
+    this.#versions = new Map()
+    this.#indexes = emptyIndexes(this.table)
   }
 
   get size(): number {
@@ -75,11 +87,15 @@ export class RowSet implements Rows<object, object, string> {
   }
 }
 
+function emptyIndexes(table: AnyTable): ReadonlyMap<string, Map<IndexValue, Map<string, object>>> {
+  return new Map(table.indexNames.map((name) => [name, new Map()]))
+}
+
 const none: ReadonlyMap<string, object> = new Map()
 
 /** The key columns of a row as one text; values of one column always have one type, so texts are equal only where keys are. */
 export function rowKey(table: AnyTable, row: object): string {
-  const values = new Map(Object.entries(row))
-  const parts = table.key.map((column) => String(values.get(column)))
-  return parts.length === 1 ? (parts[0] ?? '') : JSON.stringify(parts)
+  const [only] = table.key
+  if (only !== undefined && table.key.length === 1) return String(Reflect.get(row, only))
+  return JSON.stringify(table.key.map((column) => String(Reflect.get(row, column))))
 }

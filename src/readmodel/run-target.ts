@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { CommitStatement } from '../eventstore/commit-participant.ts'
-import type { DeadLetter, ProjectionRun } from './projection-run.ts'
+import type { DeadLetter } from './dead-letters.ts'
+import type { ProjectionRun } from './projection-run.ts'
 import { rowWrites } from './row-writes.ts'
 import type { AnyTable } from './table.ts'
 import type { TableColumns } from './table-columns.ts'
@@ -32,25 +33,55 @@ export function runStatements(
   return statements
 }
 
-/** The statement that writes quarantined streams down. */
-export function deadLetterStatement(letters: Iterable<DeadLetter>): readonly CommitStatement[] {
-  const rows = [...letters].map((letter) => ({
-    ...letter,
+/** The statements that write down what has become of quarantined streams: letters by key, null for one that has ended. */
+export function letterStatements(
+  changes: ReadonlyMap<string, DeadLetter | null>,
+  { schema }: { readonly schema: string } = { schema: 'public' },
+): readonly CommitStatement[] {
+  const statements: CommitStatement[] = []
+  const ended = [...changes].flatMap(([key, letter]) => (letter === null ? [splitKey(key)] : []))
+  if (ended.length > 0) {
+    statements.push({
+      name: 'ended_dead_letter',
+      sql: `delete from "${schema}".dead_letter d using json_to_recordset($1::json) as e (projection text, stream text)
+        where d.projection = e.projection and d.stream = e.stream`,
+      values: [JSON.stringify(ended)],
+      expectedRows: null,
+    })
+  }
+  const letters = [...changes.values()].filter((letter) => letter !== null)
+  if (letters.length > 0) {
+    statements.push({
+      name: 'put_dead_letter',
+      sql: `insert into "${schema}".dead_letter (${letterColumns})
+        select ${letterColumns} from json_to_recordset($1::json)
+          as d (projection text, stream text, position int8, at_us int8, attempts int4, last_tried_at_us int8, error text)
+        on conflict (projection, stream) do update set position = excluded.position, at_us = excluded.at_us,
+          attempts = excluded.attempts, last_tried_at_us = excluded.last_tried_at_us, error = excluded.error`,
+      values: [JSON.stringify(letters.map(letterRow))],
+      expectedRows: null,
+    })
+  }
+  return statements
+}
+
+const letterColumns = 'projection, stream, position, at_us, attempts, last_tried_at_us, error'
+
+function letterRow({ projection, stream, attempts, ...letter }: DeadLetter): object {
+  return {
+    projection,
+    stream,
     position: String(letter.position),
     at_us: String(letter.atUs),
+    attempts,
+    last_tried_at_us: letter.lastTriedAtUs === null ? null : String(letter.lastTriedAtUs),
     error: cleanText(letter.error),
-  }))
-  if (rows.length === 0) return []
-  return [
-    {
-      name: 'new_dead_letter',
-      sql: `insert into dead_letter (projection, stream, position, at_us, error)
-        select projection, stream, position, at_us, error
-        from json_to_recordset($1::json) as d (projection text, stream text, position int8, at_us int8, error text)`,
-      values: [JSON.stringify(rows, (name, value: unknown) => (name === 'atUs' ? undefined : value))],
-      expectedRows: null,
-    },
-  ]
+  }
+}
+
+function splitKey(key: string): { readonly projection: string; readonly stream: string } {
+  const blank = key.indexOf(' ') // the name of a projection has none
+  return { projection: key.slice(0, blank), stream: key.slice(blank + 1) }
 }
 
 function cleanText(text: string): string {

@@ -99,6 +99,12 @@ export class TableColumns {
     }
   }
 
+  /** The key of a row as a member of the JSON array that carries it. */
+  keyToJson(key: object): Record<string, unknown> {
+    const columns = this.columns.filter(({ name }) => this.table.key.includes(name))
+    return Object.fromEntries(columns.map(({ name, type }) => [name, jsonOf(type, Reflect.get(key, name))]))
+  }
+
   /** The row as a member of the JSON array that carries it. */
   toJson(row: object): Record<string, unknown> {
     const values = new Map<string, unknown>(Object.entries(row))

@@ -23,6 +23,8 @@ export interface AnyTable {
   readonly name: string
   readonly key: readonly string[]
   readonly indexNames: readonly string[]
+  /** The column that an index is over; null where it is over a function of the row, which only rows in memory can be found by. */
+  indexColumn(index: string): string | null
   /** The value of `row` in an index. */
   indexValue(index: string, row: object): IndexValue
 }
@@ -47,13 +49,25 @@ export interface Rows<Row, Key = Partial<Row>, IndexName extends string = never>
 export type RowsOf<T> =
   T extends Table<infer Row, infer KeyColumn, infer IndexName> ? Rows<Row, Pick<Row, KeyColumn>, IndexName> : never
 
+/** The current rows of a table that is not kept in memory: found by key or by an index over a column, never all of them. */
+export type StoredRows<Row, Key = Partial<Row>, IndexName extends string = never> = Pick<
+  Rows<Row, Key, IndexName>,
+  'get' | 'by'
+>
+
+/** The rows of a declared table of a background projection. */
+export type StoredRowsOf<T> =
+  T extends Table<infer Row, infer KeyColumn, infer IndexName>
+    ? StoredRows<Row, Pick<Row, KeyColumn>, IndexName>
+    : never
+
 /** A change of one row; the engine gives it its time and position. */
 export type RowChange =
   | { readonly kind: 'upsert'; readonly table: AnyTable; readonly row: object }
   | { readonly kind: 'remove'; readonly table: AnyTable; readonly key: object }
 
 /**
- * Declares a table: its SQL name, its key columns, and the indexes the live rows are found by.
+ * Declares a table: its SQL name, its key columns, and the indexes rows are found by, each the name of a column or a function of the row.
  * The SQL file beside the projection creates it (`create table x (…, like temporal_row including comments)`); the engine adds keys.
  *
  * @example
@@ -65,19 +79,34 @@ export function table<Row extends RowShape<Row>>(): <
 >(
   name: string,
   key: readonly KeyColumn[],
-  indexes?: Readonly<Record<IndexName, (row: Row) => IndexValue>>,
+  indexes?: Readonly<Record<IndexName, (keyof Row & string) | ((row: Row) => IndexValue)>>,
 ) => Table<Row, KeyColumn, IndexName>
 export function table(): (
   name: string,
   key: readonly string[],
-  indexes?: Readonly<Record<string, { bivariant(row: object): IndexValue }['bivariant']>>,
+  indexes?: Readonly<Record<string, LooseIndex>>,
 ) => AnyTable {
   return (name, key, indexes = {}) => ({
     name,
     key,
     indexNames: Object.keys(indexes),
-    indexValue: (index, row) => indexes[index]?.(row) ?? null,
+    indexColumn: (index) => {
+      const over = indexes[index]
+      return typeof over === 'string' ? over : null
+    },
+    indexValue: (index, row) => {
+      const over = indexes[index]
+      if (over === undefined) return null
+      return typeof over === 'string' ? columnValue(row, over) : over(row)
+    },
   })
+}
+
+type LooseIndex = string | { bivariant(row: object): IndexValue }['bivariant']
+
+function columnValue(row: object, column: string): IndexValue {
+  const value: unknown = Reflect.get(row, column)
+  return typeof value === 'string' || typeof value === 'bigint' || typeof value === 'number' ? value : null
 }
 
 /** The row is as given from this event on: opened if it is new, a new version if it differs, nothing if it does not. */
