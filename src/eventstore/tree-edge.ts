@@ -14,13 +14,22 @@ export interface TreeEdge {
 /** The tree without leaves. */
 export const emptyTree: TreeEdge = { size: 0n, hashes: [] }
 
-/** The edge after these leaf hashes are appended. */
-export function appendLeaves(edge: TreeEdge, leaves: readonly Uint8Array[]): TreeEdge {
+/** The edge after these leaf hashes are appended. `onFullTile` hears the roots of 256, 65,536, ... leaves that become whole, smallest first. */
+export function appendLeaves(
+  edge: TreeEdge,
+  leaves: readonly Uint8Array[],
+  onFullTile?: (root: Uint8Array) => void,
+): TreeEdge {
   const hashes = [...edge.hashes]
   let size = edge.size
   for (const leaf of leaves) {
     let node = leaf
-    for (let bits = size; (bits & 1n) === 1n; bits >>= 1n) node = nodeHash(popHash(hashes), node)
+    let height = 0
+    for (let bits = size; (bits & 1n) === 1n; bits >>= 1n) {
+      node = nodeHash(popHash(hashes), node)
+      height += 1
+      if (height % 8 === 0) onFullTile?.(node)
+    }
     hashes.push(node)
     size += 1n
   }
