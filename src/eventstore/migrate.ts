@@ -11,9 +11,14 @@ interface AppliedRow {
 
 /**
  * Brings the database to the schema of this program: each `NNNN-….sql` not yet applied runs in a transaction of its own. Forward only: a
- * file once applied never changes. Throws {@link SchemaTooNewError} where a newer program was here. The caller holds the writer's lock.
+ * file once applied never changes. Throws {@link SchemaTooNewError} where a newer program was here. The caller holds the writer's lock,
+ * and with `within` has a transaction open in which everything happens.
  */
-export async function migrate(client: ClientBase, files?: readonly SqlFile[]): Promise<void> {
+export async function migrate(
+  client: ClientBase,
+  files?: readonly SqlFile[],
+  { within }: { readonly within?: 'transaction' } = {},
+): Promise<void> {
   const known = files ?? (await readSqlFiles('migrations'))
   await client.query(`create table if not exists schema_migration (
     number int primary key, name text not null, sha256 text not null, applied_at timestamptz not null default now())`)
@@ -25,12 +30,14 @@ export async function migrate(client: ClientBase, files?: readonly SqlFile[]): P
       `Cannot open the log: its schema has migration ${beyond.number} ("${beyond.name}"), this program knows up to ${newest}`,
     )
   }
-  for (const [index, file] of known.entries()) await applyOnce(client, { file, number: index + 1, rows })
+  for (const [index, file] of known.entries()) {
+    await applyOnce(client, { file, number: index + 1, rows, own: within === undefined })
+  }
 }
 
 async function applyOnce(
   client: ClientBase,
-  { file, number, rows }: { file: SqlFile; number: number; rows: readonly AppliedRow[] },
+  { file, number, rows, own }: { file: SqlFile; number: number; rows: readonly AppliedRow[]; own: boolean },
 ): Promise<void> {
   if (Number(file.name.slice(0, 4)) !== number)
     throw new Error(`Cannot migrate: "${file.name}" should have number ${number}`)
@@ -42,7 +49,7 @@ async function applyOnce(
       `Cannot open the log: migration ${number} was applied as "${applied.name}" with another text than "${file.name}" has`,
     )
   }
-  await client.query('begin')
+  if (own) await client.query('begin')
   try {
     await client.query(file.text)
     await client.query('insert into schema_migration (number, name, sha256) values ($1::int4, $2::text, $3::text)', [
@@ -50,9 +57,9 @@ async function applyOnce(
       file.name,
       sha256,
     ])
-    await client.query('commit')
+    if (own) await client.query('commit')
   } catch (error) {
-    await client.query('rollback').catch(() => undefined)
+    if (own) await client.query('rollback').catch(() => undefined)
     throw new Error(`Cannot apply migration "${file.name}"`, { cause: error })
   }
 }

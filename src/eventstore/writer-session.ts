@@ -3,14 +3,15 @@ import { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { FencedError, WriterBusyError } from './append-errors.ts'
-import type { SqlStatement } from './commit-statement.ts'
+import type { CommitStatement } from './commit-participant.ts'
 import type { WriterHolder } from './event-store-options.ts'
 import type { PostgresAddress } from './postgres-address.ts'
 import { writerConfig } from './postgres-client.ts'
 import { messageOf } from './postgres-failure.ts'
+import { PreparedStatements, sendStatements } from './send-statements.ts'
 
-// "chronovi" as a number: advisory locks are per database, so one constant serves
-const lockKey = '0x6368726f6e6f7669'
+/** The session advisory lock of whoever writes the log: "chronovi" as a number. Locks are per database, so one constant serves. */
+export const writerLockKey = String(BigInt('0x6368726f6e6f7669'))
 const firstBackoffMs = 25
 const longestBackoffMs = 1_000
 const longestTryMs = 20_000
@@ -18,6 +19,7 @@ const longestTryMs = 20_000
 interface Connection {
   readonly client: pg.Client
   readonly socket: Socket
+  readonly prepared: PreparedStatements
   readonly backendPid: number
 }
 
@@ -108,11 +110,11 @@ export class WriterSession {
     }
   }
 
-  /** Runs one statement; an answer that takes too long ends the connection, which then counts as lost. */
-  async query(statement: SqlStatement, { timeoutMs }: { readonly timeoutMs: number }): Promise<void> {
+  /** Commits statements in one transaction; an answer that takes too long ends the connection, which then counts as lost. */
+  async commit(statements: readonly CommitStatement[], { timeoutMs }: { readonly timeoutMs: number }): Promise<void> {
     const timer = setTimeout(() => this.#connection?.socket.destroy(), timeoutMs)
     try {
-      await this.client.query({ ...statement, values: [...statement.values] })
+      await sendStatements(this.client, statements, this.#connection?.prepared)
     } finally {
       clearTimeout(timer)
     }
@@ -153,7 +155,7 @@ export class WriterSession {
       await client.connect()
       const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
       const backendPid = rows[0]?.pid ?? 0
-      this.#connection = { client, socket, backendPid }
+      this.#connection = { client, socket, prepared: new PreparedStatements(), backendPid }
       opened = true
     } catch (error) {
       socket.destroy()
@@ -163,7 +165,7 @@ export class WriterSession {
 
   async #tryLock(): Promise<boolean> {
     const { rows } = await this.client.query<{ locked: boolean }>('select pg_try_advisory_lock($1::int8) as locked', [
-      String(BigInt(lockKey)),
+      writerLockKey,
     ])
     return rows[0]?.locked === true
   }
