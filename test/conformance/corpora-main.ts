@@ -3,7 +3,8 @@ import { parseArgs } from 'node:util'
 import { formatTable } from '../../src/cli/text-table.ts'
 import { corporaPath } from '../support/require-tool.ts'
 import { type Corpora, type CorpusCase, openCorpora } from './corpora-cases.ts'
-import { type Assertion, kinds } from './corpora-kinds.ts'
+import type { Assertion } from './assertion.ts'
+import { kinds } from './corpora-kinds.ts'
 
 const usage = `npm run conformance -- [--corpora DIR_OR_TAR] [--only CORPUS] [--report FILE]
 npm run conformance -- story [--help]

@@ -1,0 +1,103 @@
+import * as v from 'valibot'
+import { Fault } from '../util/fault.ts'
+
+/** What QEMU answered to a question. */
+export type Answer =
+  | { readonly kind: 'value'; readonly value: unknown }
+  | { readonly kind: 'error'; readonly errorClass: string; readonly description: string }
+
+/** A question of a conversation, with its answer. */
+export interface Exchange {
+  readonly command: string
+  readonly args: object
+  readonly answer: Answer
+}
+
+const command = v.object({ execute: v.string(), arguments: v.optional(v.record(v.string(), v.unknown()), {}) })
+const error = v.object({ error: v.object({ class: v.string(), desc: v.string() }) })
+const value = v.object({ return: v.unknown() })
+
+/**
+ * A recorded conversation: sections that each begin with qmp_capabilities, since the emulator was started anew for each. Answers are
+ * found by question, in whichever order these came.
+ */
+export class ProbeConversation {
+  readonly sections: readonly (readonly Exchange[])[]
+  readonly #answers: readonly ReadonlyMap<string, Answer>[]
+
+  private constructor(sections: readonly (readonly Exchange[])[]) {
+    this.sections = sections
+    this.#answers = sections.map((section) => new Map(section.map((each) => [keyOf(each), each.answer])))
+  }
+
+  /** Reads JSON objects, separated by one empty line, command and answer in turn. Throws Fault naming the message that is neither. */
+  static parse(text: string): ProbeConversation {
+    const messages = text.split(/\n[ \t]*\n+/).filter((part) => part.trim() !== '')
+    if (messages.length % 2 !== 0)
+      throw new Fault('invalid_arg', 'Cannot read the conversation: the last question has no answer')
+    const sections: Exchange[][] = []
+    for (let at = 0; at < messages.length; at += 2) {
+      const exchange = readExchange(messages.slice(at, at + 2), at)
+      if (exchange.command === 'qmp_capabilities' || sections.length === 0) sections.push([])
+      sections.at(-1)?.push(exchange)
+    }
+    return new ProbeConversation(sections)
+  }
+
+  /** The answer in a section; undefined where it was not asked. */
+  answer(section: number, question: { readonly command: string; readonly args?: object }): Answer | undefined {
+    return this.#answers[section]?.get(keyOf(question))
+  }
+
+  /** The value that was answered; undefined where it was not asked or refused. */
+  value(section: number, question: { readonly command: string; readonly args?: object }): unknown {
+    const answer = this.answer(section, question)
+    return answer?.kind === 'value' ? answer.value : undefined
+  }
+}
+
+function readExchange([question = '', reply = '']: readonly string[], at: number): Exchange {
+  const asked = v.safeParse(command, parseJson(question, at))
+  if (!asked.success) throw notUnderstood(at, 'no QMP command')
+  const parsed = parseJson(reply, at + 1)
+  const { execute, arguments: args } = asked.output
+  const failed = v.safeParse(error, parsed)
+  if (failed.success) {
+    const { class: errorClass, desc } = failed.output.error
+    return { command: execute, args, answer: { kind: 'error', errorClass, description: desc } }
+  }
+  const answered = v.safeParse(value, parsed)
+  if (!answered.success) throw notUnderstood(at + 1, 'neither a QMP reply nor an error')
+  return { command: execute, args, answer: { kind: 'value', value: answered.output.return } }
+}
+
+function parseJson(text: string, at: number): unknown {
+  try {
+    return JSON.parse(text, exactInteger)
+  } catch (cause) {
+    throw notUnderstood(at, 'no JSON', cause)
+  }
+}
+
+/** QEMU's integers are 64 bits wide: those that a double cannot hold become bigint. */
+function exactInteger(_key: string, item: unknown, context?: { readonly source?: string }): unknown {
+  const source = context?.source
+  return typeof item === 'number' && source !== undefined && /^-?\d{16,}$/.test(source) && !Number.isSafeInteger(item)
+    ? BigInt(source)
+    : item
+}
+
+function notUnderstood(at: number, why: string, cause?: unknown): Fault {
+  return new Fault('invalid_arg', `Cannot read the conversation: message ${at + 1} is ${why}`, { cause })
+}
+
+function keyOf({ command: name, args = {} }: { readonly command: string; readonly args?: object }): string {
+  return `${name} ${canonical(args)}`
+}
+
+function canonical(args: unknown): string {
+  return JSON.stringify(args, (_key, item: unknown) => {
+    if (typeof item !== 'object' || item === null || Array.isArray(item)) return item
+    return Object.fromEntries(Object.entries(item).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+  })
+}
