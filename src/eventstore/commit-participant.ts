@@ -17,9 +17,10 @@ export interface StagedRequest {
 }
 
 /**
- * One data-changing SQL statement of the commit. It runs as the common table expression `name` of the commit's single statement, so
- * it may read the names of earlier statements; parameters are `$1`..., each with an explicit cast. Where `expectedRows` is given it ends in
- * a RETURNING clause, and any other number of rows is a sign that somebody else has written: the commit fails.
+ * One data-changing SQL statement of the commit. The statements run in order in the commit's transaction, each sees what those before it
+ * wrote. Parameters are `$1`..., each with an explicit cast; a string is sent in PostgreSQL's text form, bytes in its binary form. The same
+ * `sql` for the same work: a text is planned once. Where `expectedRows` is given it ends in a RETURNING clause, and any other number of
+ * rows is a sign that somebody else has written: the commit fails, naming `name`.
  */
 export interface CommitStatement {
   readonly name: string

@@ -1,6 +1,5 @@
 import { CommitInDoubtError, FencedError, LogUnavailableError } from './append-errors.ts'
-import type { LogAlarm } from './commit-participant.ts'
-import type { SqlStatement } from './commit-statement.ts'
+import type { CommitStatement, LogAlarm } from './commit-participant.ts'
 import type { EventStoreLimits } from './event-store-options.ts'
 import { readHead } from './log-genesis.ts'
 import { messageOf, postgresFailure } from './postgres-failure.ts'
@@ -15,7 +14,7 @@ export type Outcome =
 
 /** A commit to be sent: what the head is before it and after it, and who hears that its outcome takes too long to find out. */
 export interface Sending {
-  readonly statement: SqlStatement
+  readonly statements: readonly CommitStatement[]
   readonly before: LogHead
   readonly after: LogHead
   /** Hears at once that the log is away. */
@@ -56,7 +55,7 @@ export class CommitSender {
 
   /** Sends a commit, and sends it again where it is certain that it did not arrive. */
   async send(sending: Sending): Promise<Outcome> {
-    const outcome = await this.#try(sending.statement)
+    const outcome = await this.#try(sending.statements)
     return outcome.kind === 'lost' ? this.#settle(sending, outcome.error) : outcome
   }
 
@@ -68,9 +67,11 @@ export class CommitSender {
     this.#return()
   }
 
-  async #try(statement: SqlStatement): Promise<Outcome | { readonly kind: 'lost'; readonly error: Error }> {
+  async #try(
+    statements: readonly CommitStatement[],
+  ): Promise<Outcome | { readonly kind: 'lost'; readonly error: Error }> {
     try {
-      await this.#parts.session.query(statement, { timeoutMs: this.#parts.limits.commitTimeoutMs })
+      await this.#parts.session.commit(statements, { timeoutMs: this.#parts.limits.commitTimeoutMs })
       return { kind: 'committed' }
     } catch (error) {
       return { kind: postgresFailure(error), error: error instanceof Error ? error : new Error(messageOf(error)) }
@@ -94,7 +95,7 @@ export class CommitSender {
         if (!sameCommit(head, sending.before))
           return this.#back({ kind: 'conflict', error: notOurs(head, sending.before) })
         if (answered) return this.#back({ kind: 'unknown', error: doubt })
-        const outcome = await this.#try(sending.statement)
+        const outcome = await this.#try(sending.statements)
         if (outcome.kind !== 'lost') return this.#back(outcome)
       }
     } catch (error) {

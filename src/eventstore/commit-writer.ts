@@ -3,7 +3,6 @@ import { Batch } from './batch.ts'
 import type { CommitParticipant, LogAlarm } from './commit-participant.ts'
 import { type CommitPlan, planCommit } from './commit-plan.ts'
 import type { CommitSender, Outcome } from './commit-sender.ts'
-import { CommitStatementComposer } from './commit-statement.ts'
 import type { AppendResult, Commit, EventStoreLimits } from './event-store-options.ts'
 import type { LogNames } from './log-names.ts'
 import type { Partitions } from './partitions.ts'
@@ -38,7 +37,6 @@ export interface CommitWriterParts {
  */
 export class CommitWriter {
   readonly #parts: CommitWriterParts
-  readonly #composer = new CommitStatementComposer()
   readonly #queue: AppendRequest[] = []
   #queuedBytes = 0
   #head: LogHead
@@ -195,7 +193,7 @@ export class CommitWriter {
       const ensured = this.#parts.partitions.ensure(plan.head.position)
       await withTimeLimit(ensured, { ms: this.#parts.limits.commitTimeoutMs, what: 'making a partition' })
       const own = this.#parts.participants.flatMap((participant) => participant.statements())
-      const statement = this.#composer.compose([...plan.statements, ...own])
+      const statements = [...plan.statements, ...own]
       const giveUp = (error: Error) => {
         for (const { request } of staged) request.reject(error)
       }
@@ -203,7 +201,7 @@ export class CommitWriter {
         this.#refuseQueue(error)
         this.#endTurn()
       }
-      outcome = await this.#parts.sender.send({ statement, before: this.#head, after: plan.head, left, giveUp })
+      outcome = await this.#parts.sender.send({ statements, before: this.#head, after: plan.head, left, giveUp })
     } catch (error) {
       this.#drop(staged, new LogUnavailableError(this.#parts.nowUs(), messageOf(error), { cause: error }))
       return

@@ -5,7 +5,6 @@ import { Batch } from './batch.ts'
 import type { CommitParticipant, LogAlarm } from './commit-participant.ts'
 import { planCommit } from './commit-plan.ts'
 import { CommitSender } from './commit-sender.ts'
-import { CommitStatementComposer } from './commit-statement.ts'
 import { CommitWriter } from './commit-writer.ts'
 import { CommitListeners, EventStore } from './event-store.ts'
 import { defaultLimits, type EventStoreLimits, type EventStoreOptions } from './event-store-options.ts'
@@ -138,11 +137,8 @@ class Opening {
       await partitions.ensure(plan.head.position)
       try {
         const own = this.#participants.flatMap((participant) => participant.fence(before))
-        const statement = new CommitStatementComposer().compose([...plan.statements, ...own])
-        await this.#session.query(
-          { text: statement.text, values: statement.values },
-          { timeoutMs: this.#limits.commitTimeoutMs },
-        )
+        const statements = [...plan.statements, ...own]
+        await this.#session.commit(statements, { timeoutMs: this.#limits.commitTimeoutMs })
         plan.remember(this.#names)
         partitions.prepareAfter(plan.head.position)
         return { head: plan.head, edge: plan.edge }

@@ -7,7 +7,8 @@ import pg from 'pg'
  */
 export type PostgresFailure = 'lost' | 'refused' | 'conflict' | 'poison'
 
-const logTables = /^(log|writer|commit|category|stream|event_type|event(_\d+)?|tree_edge|blob)$/
+const logTables =
+  /^(log|writer|commit|category|stream|event_type|event(_\d+)?|tree_edge|tile|blob|request|type_block|category_block)$/
 
 // SQLSTATE classes and codes (PostgreSQL documentation, appendix A)
 const rules: readonly { readonly code: RegExp; readonly failure: PostgresFailure }[] = [

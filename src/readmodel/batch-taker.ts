@@ -1,8 +1,8 @@
 import type { CommitStatement } from '../eventstore/commit-participant.ts'
-import { CommitStatementComposer, type SqlStatement } from '../eventstore/commit-statement.ts'
 import type { LogReader } from '../eventstore/log-reader.ts'
 import { postgresFailure } from '../eventstore/postgres-failure.ts'
 import type { RecordedEvent } from '../eventstore/recorded-event.ts'
+import { sendStatements } from '../eventstore/send-statements.ts'
 import type { EventBatch } from './handled-events.ts'
 import { letterKey } from './dead-letters.ts'
 import { loadMissingRows } from './load-missing-rows.ts'
@@ -36,7 +36,6 @@ export interface BatchTakerParts {
 /** Takes batches of recorded events into projections, each in one transaction with their position. */
 export class BatchTaker {
   readonly #parts: BatchTakerParts
-  readonly #composer = new CommitStatementComposer()
 
   constructor(parts: BatchTakerParts) {
     this.#parts = parts
@@ -76,7 +75,7 @@ export class BatchTaker {
     const { run, target, record, partial } = this.#parts
     await this.#takeIn(events, poison)
     const statements = [...runStatements(run, target), ...record(step)]
-    if (statements.length > 0) await this.#query(this.#composer.compose(statements))
+    if (statements.length > 0) await this.#send(statements)
     run.committed()
     partial?.trim([...run.histories.values()].map(({ overlay }) => overlay))
   }
@@ -131,18 +130,17 @@ export class BatchTaker {
     run.missed.set(key, await readMissedEvents(reader, missed))
   }
 
-  async #query(statement: SqlStatement): Promise<void> {
-    const query = { text: statement.text, values: [...statement.values] }
+  async #send(statements: readonly CommitStatement[]): Promise<void> {
     const { target, lazily = false } = this.#parts
-    if (!lazily) {
-      await target.pool.query(query)
-      return
-    }
-    await withClient(target.pool, async (client) => {
-      await client.query('begin')
-      await client.query('set local synchronous_commit = off')
-      await client.query(query)
-      await client.query('commit')
-    })
+    await withClient(target.pool, (client) =>
+      sendStatements(client, lazily ? [withoutWaiting, ...statements] : statements),
+    )
   }
+}
+
+const withoutWaiting: CommitStatement = {
+  name: 'without_waiting',
+  sql: "select set_config('synchronous_commit', 'off', true)",
+  values: [],
+  expectedRows: null,
 }

@@ -8,7 +8,6 @@ export function rowWrites(
   { columns, schema }: { readonly columns: TableColumns; readonly schema: string },
 ): readonly CommitStatement[] {
   const table = `"${schema}"."${columns.table.name}"`
-  const closedName = `closed_${columns.table.name}`
   const statements: CommitStatement[] = []
   const { closed, opened } = history
   if (closed.length > 0) {
@@ -19,7 +18,7 @@ export function rowWrites(
       return { ...key, from_position: String(fromPosition), to_position: String(to.position), valid_to: timeText(to) }
     })
     statements.push({
-      name: closedName,
+      name: `closed_${columns.table.name}`,
       sql: `update ${table} t set to_position = c.to_position, valid_to = c.valid_to
         from json_to_recordset($1::json) as c (${typed(keys)}, from_position int8, to_position int8, valid_to timestamptz)
         where ${keys.map(({ name }) => `t."${name}" = c."${name}"`).join(' and ')}
@@ -37,12 +36,10 @@ export function rowWrites(
       valid_to: to === null ? null : timeText(to),
     }))
     const names = [...columns.columns.map(({ name }) => `"${name}"`), ...temporal.map(({ name }) => name)].join(', ')
-    // A row is current once only: the old version must be closed before the new one is put in.
-    const after = closed.length > 0 ? ` where (select count(*) from ${closedName}) >= 0` : ''
     statements.push({
       name: `opened_${columns.table.name}`,
       sql: `insert into ${table} (${names})
-        select ${names} from json_to_recordset($1::json) as o (${typed([...columns.columns, ...temporal])})${after}`,
+        select ${names} from json_to_recordset($1::json) as o (${typed([...columns.columns, ...temporal])})`,
       values: [JSON.stringify(rows)],
       expectedRows: null,
     })

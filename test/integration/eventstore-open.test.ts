@@ -6,7 +6,6 @@ import { LogCorruptError, SchemaTooNewError, WriterBusyError } from '../../src/e
 import { checkAppend } from '../../src/eventstore/append-request.ts'
 import { Batch } from '../../src/eventstore/batch.ts'
 import { planCommit } from '../../src/eventstore/commit-plan.ts'
-import { CommitStatementComposer } from '../../src/eventstore/commit-statement.ts'
 import { eventLeaf } from '../../src/eventstore/event-leaf.ts'
 import { defaultLimits } from '../../src/eventstore/event-store-options.ts'
 import { readEdge, readHead } from '../../src/eventstore/log-genesis.ts'
@@ -15,6 +14,7 @@ import { LogReads } from '../../src/eventstore/log-reads.ts'
 import { migrate } from '../../src/eventstore/migrate.ts'
 import { clientConfig } from '../../src/eventstore/postgres-client.ts'
 import type { PostgresAddress } from '../../src/eventstore/postgres-address.ts'
+import { sendStatements } from '../../src/eventstore/send-statements.ts'
 import { StateMemos } from '../../src/eventstore/state-memos.ts'
 import { appendLeaves, emptyTree, treeRoot } from '../../src/eventstore/tree-edge.ts'
 import { collect, newEvent, openLog, testHostId, write } from '../support/log-kit.ts'
@@ -246,7 +246,6 @@ async function appendLate(address: PostgresAddress, client: pg.Client): Promise<
   const append = checkAppend([write('late', [newEvent('Late')])], defaultLimits)
   await batch.loadNames([append])
   batch.take(batch.number(append), append)
-  const { text, values } = new CommitStatementComposer().compose(planCommit(batch, { before, edge }).statements)
-  await client.query(text, [...values])
+  await sendStatements(client, planCommit(batch, { before, edge }).statements)
   await pool.end()
 }

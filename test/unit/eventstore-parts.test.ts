@@ -1,7 +1,6 @@
 import pg from 'pg'
 import { describe, expect, test } from 'vitest'
 import { BoundedMap } from '../../src/eventstore/bounded-map.ts'
-import { CommitStatementComposer } from '../../src/eventstore/commit-statement.ts'
 import { postgresFailure } from '../../src/eventstore/postgres-failure.ts'
 
 describe('BoundedMap', () => {
@@ -18,41 +17,6 @@ describe('BoundedMap', () => {
     map.set('heavy', 10, 1)
     map.set('e', 4, 2)
     expect(map.size).toBe(2)
-  })
-})
-
-describe('CommitStatementComposer', () => {
-  const insert = {
-    name: 'one',
-    sql: 'insert into t values ($1::int, $2::text, $1::int)',
-    values: ['1', 'x'],
-    expectedRows: null,
-  }
-  const update = { name: 'two', sql: 'update u set a = $1::int returning 1', values: ['2'], expectedRows: 3 }
-
-  test('makes one statement with its own numbers of parameters and checks of rows', () => {
-    const { text, values } = new CommitStatementComposer().compose([insert, update, { ...insert, name: 'three' }])
-    expect(text.split('\n')).toEqual([
-      'with one as (insert into t values ($1::int, $2::text, $1::int)),',
-      'two as (update u set a = $3::int returning 1),',
-      'three as (insert into t values ($5::int, $6::text, $5::int))',
-      "select log_assert((select count(*) from two) = $4::int8, 'two')",
-    ])
-    expect(values).toEqual(['1', 'x', '2', '3', '1', 'x'])
-  })
-
-  test('gives the same text the same name and refuses a name twice', () => {
-    const composer = new CommitStatementComposer()
-    const names = [[insert], [update], [insert]].map((statements) => composer.compose(statements).name)
-    expect(names).toEqual(['commit_0', 'commit_1', 'commit_0'])
-    expect(() => composer.compose([insert, insert])).toThrow('two statements are named "one"')
-  })
-
-  test('stops preparing after a bounded number of texts', () => {
-    const composer = new CommitStatementComposer()
-    const names = Array.from({ length: 300 }, (_, at) => composer.compose([{ ...insert, name: `n${at}` }]).name)
-    expect(names[255]).toBe('commit_255')
-    expect(names[256]).toBeUndefined()
   })
 })
 

@@ -1,0 +1,109 @@
+const firstBytes = 16 << 10
+const keptBytes = 1 << 20
+const lengthBytes = 4
+const textFormat = 0
+const binaryFormat = 1
+
+/** What a parameter may be: text in PostgreSQL's text form, bytes in its binary form, or null. */
+export type ParameterValue = string | Uint8Array | null
+
+/**
+ * Builds messages of a PostgreSQL client (protocol 3.0, "Message Formats" in its documentation), one after the other in one buffer that
+ * is used again and again: what `take` returned must have been sent before the next message is begun.
+ */
+export class ProtocolWriter {
+  #bytes = Buffer.allocUnsafe(firstBytes)
+  #end = 0
+
+  /** Has the server prepare a statement; the types of its parameters come from their casts. */
+  parse(name: string, sql: string): void {
+    const start = this.#begin(parseCode)
+    this.#zeroEnded(name)
+    this.#zeroEnded(sql)
+    this.#int16(0)
+    this.#finish(start)
+  }
+
+  /** Gives a prepared statement its parameters. */
+  bind(name: string, values: readonly ParameterValue[]): void {
+    const start = this.#begin(bindCode)
+    this.#zeroEnded('')
+    this.#zeroEnded(name)
+    this.#int16(values.length)
+    for (const value of values) this.#int16(value instanceof Uint8Array ? binaryFormat : textFormat)
+    this.#int16(values.length)
+    for (const value of values) this.#value(value)
+    this.#int16(0)
+    this.#finish(start)
+  }
+
+  /** Runs what was bound last, to its end. */
+  execute(): void {
+    const start = this.#begin(executeCode)
+    this.#zeroEnded('')
+    this.#int32(0)
+    this.#finish(start)
+  }
+
+  /** Ends the implicit transaction. */
+  sync(): void {
+    this.#finish(this.#begin(syncCode))
+  }
+
+  /** The messages so far; the next one begins anew. */
+  take(): Uint8Array {
+    const taken = this.#bytes.subarray(0, this.#end)
+    this.#end = 0
+    if (this.#bytes.length > keptBytes) this.#bytes = Buffer.allocUnsafe(firstBytes)
+    return taken
+  }
+
+  #begin(code: number): number {
+    this.#reserve(1 + lengthBytes)
+    this.#bytes[this.#end] = code
+    this.#end += 1 + lengthBytes
+    return this.#end - lengthBytes
+  }
+
+  #finish(start: number): void {
+    this.#bytes.writeInt32BE(this.#end - start, start)
+  }
+
+  #value(value: ParameterValue): void {
+    if (value === null) return this.#int32(-1)
+    const bytes = typeof value === 'string' ? Buffer.byteLength(value) : value.length
+    this.#int32(bytes)
+    this.#reserve(bytes)
+    if (typeof value === 'string') this.#bytes.write(value, this.#end, 'utf8')
+    else this.#bytes.set(value, this.#end)
+    this.#end += bytes
+  }
+
+  #zeroEnded(text: string): void {
+    const bytes = Buffer.byteLength(text)
+    this.#reserve(bytes + 1)
+    this.#bytes.write(text, this.#end, 'utf8')
+    this.#bytes[this.#end + bytes] = 0
+    this.#end += bytes + 1
+  }
+
+  #int16(value: number): void {
+    this.#reserve(2)
+    this.#end = this.#bytes.writeInt16BE(value, this.#end)
+  }
+
+  #int32(value: number): void {
+    this.#reserve(4)
+    this.#end = this.#bytes.writeInt32BE(value, this.#end)
+  }
+
+  #reserve(bytes: number): void {
+    const wanted = this.#end + bytes
+    if (wanted <= this.#bytes.length) return
+    const larger = Buffer.allocUnsafe(Math.max(wanted, 2 * this.#bytes.length))
+    this.#bytes.copy(larger, 0, 0, this.#end)
+    this.#bytes = larger
+  }
+}
+
+const [parseCode = 0, bindCode = 0, executeCode = 0, syncCode = 0] = Buffer.from('PBES')
