@@ -28,6 +28,10 @@ const settings = [
 export interface ScratchOptions {
   readonly settings?: readonly string[]
   readonly port?: number
+  /** Where its directory is made; /tmp unless told. The server's user must be able to pass it. */
+  readonly parent?: string
+  /** The data directory of a stopped server to start from a copy of. */
+  readonly dataFrom?: string
 }
 
 interface Account {
@@ -62,17 +66,20 @@ export class ScratchPostgres implements AsyncDisposable {
     this.#settings = [...settings, ...(options.settings ?? []), `port=${this.#port}`]
   }
 
-  /** Starts a server in a directory of its own below /tmp. */
+  /** Starts a server in a directory of its own. */
   static async start(options: ScratchOptions = {}): Promise<ScratchPostgres> {
-    const directory = await mkdtemp(join(tmpdir(), 'scratch-pg-'))
+    const directory = await mkdtemp(join(options.parent ?? tmpdir(), 'scratch-pg-'))
     try {
       const account: Account = userInfo().uid === 0 ? (accountOf('postgres') ?? accountOf('nobody') ?? {}) : {}
       await chmod(directory, 0o755)
       const binDir = await findBinaries(directory)
       if (account.uid !== undefined && account.gid !== undefined) await chown(directory, account.uid, account.gid)
       const scratch = new ScratchPostgres(directory, { binDir, account, options })
-      const initdb = ['-D', scratch.#dataDir, '-U', role, '--auth=trust', '--locale=C', '--encoding=UTF8', '--no-sync']
-      const made = spawnSync(join(binDir, 'initdb'), initdb, { cwd: '/', encoding: 'utf8', ...account })
+      const initdb = ['-D', scratch.dataDir, '-U', role, '--auth=trust', '--locale=C', '--encoding=UTF8', '--no-sync']
+      const made =
+        options.dataFrom === undefined
+          ? spawnSync(join(binDir, 'initdb'), initdb, { cwd: '/', encoding: 'utf8', ...account })
+          : spawnSync('cp', ['-a', options.dataFrom, scratch.dataDir], { encoding: 'utf8' })
       if (made.status !== 0) throw new Error(`Cannot make a scratch cluster: ${made.stderr}`)
       await scratch.resume()
       return scratch
@@ -87,7 +94,8 @@ export class ScratchPostgres implements AsyncDisposable {
     return this.#directory
   }
 
-  get #dataDir(): string {
+  /** Where the cluster's files are. */
+  get dataDir(): string {
     return join(this.#directory, 'data')
   }
 
@@ -119,7 +127,12 @@ export class ScratchPostgres implements AsyncDisposable {
     await this.#end('SIGKILL')
   }
 
-  /** Starts the server again after {@link kill}, and waits until it answers. */
+  /** Stops the server in order; its files are complete afterwards. */
+  async stop(): Promise<void> {
+    await this.#end('SIGINT')
+  }
+
+  /** Starts the server again after {@link kill} or {@link stop}, and waits until it answers. */
   async resume(): Promise<void> {
     const deadline = performance.now() + startLimitMs
     for (;;) {
@@ -129,7 +142,7 @@ export class ScratchPostgres implements AsyncDisposable {
           '-c',
           setting,
         ])
-        this.#server = spawn(join(this.#binDir, 'postgres'), ['-D', this.#dataDir, ...options], {
+        this.#server = spawn(join(this.#binDir, 'postgres'), ['-D', this.dataDir, ...options], {
           cwd: '/',
           stdio: 'ignore',
           env: { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
@@ -148,7 +161,7 @@ export class ScratchPostgres implements AsyncDisposable {
 
   /** The pid of the server. */
   async pid(): Promise<number> {
-    return Number((await readFile(join(this.#dataDir, 'postmaster.pid'), 'utf8')).split('\n')[0])
+    return Number((await readFile(join(this.dataDir, 'postmaster.pid'), 'utf8')).split('\n')[0])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -156,7 +169,7 @@ export class ScratchPostgres implements AsyncDisposable {
     await rm(this.#directory, { recursive: true, force: true, maxRetries: 5 })
   }
 
-  async #end(signal: 'SIGKILL' | 'SIGQUIT'): Promise<void> {
+  async #end(signal: 'SIGKILL' | 'SIGQUIT' | 'SIGINT'): Promise<void> {
     const server = this.#server
     this.#server = null
     if (server === null || server.exitCode !== null || server.signalCode !== null) return

@@ -1,0 +1,71 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Capabilities } from './capabilities.ts'
+import { faults, type FaultTools, type Victim } from './faults.ts'
+import { SeededRandom } from './seeded-random.ts'
+
+/** What was done to a run. */
+export interface FaultCounts {
+  readonly kills: Readonly<Record<Victim, number>>
+  readonly byName: ReadonlyMap<string, number>
+  readonly cuts: number
+}
+
+/** How often faults come, in milliseconds between one's end and the next; `only`: those that are chosen from, all where absent. */
+export interface FaultPace {
+  readonly leastPauseMs: number
+  readonly mostPauseMs: number
+  readonly only?: readonly string[]
+}
+
+/** Brings faults upon a run until the signal, by the seed. */
+export class FaultDriver {
+  readonly #tools: FaultTools
+  readonly #kills: Record<Victim, number> = { writer: 0, server: 0, backend: 0, consumer: 0 }
+  readonly #byName = new Map<string, number>()
+  readonly #random: { readonly choices: SeededRandom; readonly cuts: SeededRandom }
+  #cuts = 0
+
+  constructor(tools: Omit<FaultTools, 'random' | 'killed'>, seed: number) {
+    this.#random = { choices: new SeededRandom(seed, 'faults'), cuts: new SeededRandom(seed, 'cuts') }
+    this.#tools = {
+      ...tools,
+      random: new SeededRandom(seed, 'fault details'),
+      killed: (victim) => {
+        this.#kills[victim] += 1
+      },
+    }
+  }
+
+  get counts(): FaultCounts {
+    return { kills: this.#kills, byName: this.#byName, cuts: this.#cuts }
+  }
+
+  /** One fault after the other, with pauses in which the run gets on. */
+  async run(capabilities: Capabilities, { leastPauseMs, mostPauseMs, only }: FaultPace): Promise<void> {
+    const { cluster, signal } = this.#tools
+    const able = { ...capabilities, smallDisk: cluster.smallDisk !== null }
+    const possible = faults.filter(
+      ({ name, needs }) => (needs === undefined || able[needs]) && (only === undefined || only.includes(name)),
+    )
+    while (!signal.aborted && possible.length > 0) {
+      await sleep(this.#random.choices.between(leastPauseMs, mostPauseMs))
+      if (signal.aborted) return
+      const fault = this.#random.choices.weighted(possible)
+      this.#byName.set(fault.name, (this.#byName.get(fault.name) ?? 0) + 1)
+      await fault.act(this.#tools)
+    }
+  }
+
+  /** Breaks the writer's connection again and again, after any number of bytes of its dialogue in either direction. */
+  async cutConnections({ leastPauseMs, mostPauseMs }: FaultPace): Promise<void> {
+    const { cluster, signal } = this.#tools
+    const random = this.#random.cuts
+    while (!signal.aborted) {
+      await sleep(random.between(leastPauseMs, mostPauseMs))
+      // Answers are short: a commit's is some hundred bytes. What is sent is mostly texts.
+      const direction = random.chance(0.6) ? 'toClient' : 'toServer'
+      cluster.proxy.arm({ direction, afterBytes: random.between(0, direction === 'toClient' ? 300 : 6_000) })
+      this.#cuts = cluster.proxy.cutsMade
+    }
+  }
+}

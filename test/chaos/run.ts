@@ -1,0 +1,106 @@
+import { writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { type BrokenName, brokenBuilds, brokenNames, isBrokenName } from './broken-builds.ts'
+import { type ChaosResult, runChaos } from './chaos-run.ts'
+import type { TargetName } from './process-options.ts'
+import { reportJson, reportLines } from './report.ts'
+
+const usage = `npm run chaos -- log [--seed N] [--minutes M] [--target TARGET] [--json FILE]
+npm run chaos -- all [--seeds N] [--minutes M] [--target TARGET] [--json FILE]
+
+Writers, kill -9 of writer, server and consumers, cut connections, clocks that jump, stopped and replaced writers on a private
+PostgreSQL; then what clients were told, the table and what consumers wrote down are compared, and a backup is restored. Exit code 3
+when something is wrong.
+  log            one run; --seed 1 if not given
+  all            one run for each seed from 1 to --seeds (10), and their sum
+  --minutes M    length of a run; 3 if not given
+  --target T     ours (if not given), or ours-broken:NAME
+  --json FILE    write the runs as data
+Broken builds, which must be found:
+${brokenNames.map((name) => `  ${name.padEnd(17)}${brokenBuilds[name].what}`).join('\n')}`
+
+interface Target {
+  readonly target: TargetName
+  readonly broken: BrokenName | null
+}
+
+function parseTarget(text: string): Target {
+  if (text === 'ours' || text === 'emmett' || text === 'message-db') return { target: text, broken: null }
+  const broken = /^ours-broken:(.+)$/.exec(text)?.[1] ?? ''
+  if (isBrokenName(broken)) return { target: 'ours', broken }
+  throw new Error(`Cannot use --target "${text}": see --help`)
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      seed: { type: 'string', default: '1' },
+      seeds: { type: 'string', default: '10' },
+      minutes: { type: 'string', default: '3' },
+      target: { type: 'string', default: 'ours' },
+      json: { type: 'string' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  })
+  const [what] = positionals
+  const minutes = Number(values.minutes)
+  const count = Number(values.seeds)
+  if (values.help || (what !== 'log' && what !== 'all') || !(minutes > 0) || !(count >= 1)) {
+    console.log(usage)
+    return values.help ? 0 : 2
+  }
+  const interrupted = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(name, () => interrupted.abort(new Error(`Interrupted by ${name}`)))
+  const seeds = what === 'log' ? [Number(values.seed)] : Array.from({ length: count }, (_, at) => at + 1)
+  const results: ChaosResult[] = []
+  for (const seed of seeds) {
+    const target = parseTarget(values.target)
+    results.push(await oneRun(seed, { ...target, durationMs: minutes * 60_000, signal: interrupted.signal }))
+    console.log(reportLines(results.at(-1) ?? never()).join('\n'))
+    if (values.json !== undefined)
+      writeFileSync(values.json, `${JSON.stringify(results.map(reportJson), jsonValue, 1)}\n`)
+  }
+  if (what === 'all') console.log(summed(results))
+  return results.some(({ findings }) => findings.total > 0) ? 3 : 0
+}
+
+function oneRun(
+  seed: number,
+  options: Target & { readonly durationMs: number; readonly signal: AbortSignal },
+): Promise<ChaosResult> {
+  console.error(`seed ${seed}: ${options.durationMs / 1_000} s against ${options.broken ?? options.target}`)
+  return runChaos({
+    seed,
+    ...options,
+    clients: 16,
+    thinkMs: 20,
+    faults: { leastPauseMs: 300, mostPauseMs: 1_600 },
+    cuts: { leastPauseMs: 100, mostPauseMs: 900 },
+    restores: true,
+    onSmallDisk: seed % 3 === 0,
+    peersDirectory: null,
+    say: (line) => console.error(line),
+  })
+}
+
+function summed(results: readonly ChaosResult[]): string {
+  const sum = (count: (result: ChaosResult) => number) => results.reduce((total, result) => total + count(result), 0)
+  const kills = sum(({ faults }) => Object.values(faults.kills).reduce((total, count) => total + count, 0))
+  return (
+    `${results.length} seeds: operations ${sum(({ operations }) => operations)}, acknowledgements checked ${sum(({ acknowledged }) => acknowledged)}, ` +
+    `unknown ${sum(({ unknown }) => unknown)}, kills ${kills}, connections cut ${sum(({ faults }) => faults.cuts)}, ` +
+    `events ${sum(({ events }) => events)}, findings ${sum(({ findings }) => findings.total)}`
+  )
+}
+
+function never(): never {
+  throw new Error('There is no result')
+}
+
+function jsonValue(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? String(value) : value
+}
+
+process.exitCode = await main()
