@@ -15,6 +15,9 @@ import { type Moment, parseMoment } from './moment.ts'
 const connections = 4
 const cachedBlobBytes = 16 << 20
 
+/** Where a log is looked for. */
+export type LogPlace = Pick<Invocation['config'], 'socketDir' | 'database'>
+
 /** The end of the log: position and time of its last event; position -1 while it has none. */
 export interface HistoryHead {
   readonly position: bigint
@@ -94,7 +97,7 @@ export class History implements AsyncDisposable {
  * Opens the log for reading: the database of `--database`, else the one that the running daemon names in its socket
  * directory. Throws {@link CliError} that says where it looked.
  */
-export async function openHistory(config: Invocation['config']): Promise<History> {
+export async function openHistory(config: LogPlace): Promise<History> {
   const { address, name } = findDatabase(config)
   const history = new History(address)
   try {
@@ -116,7 +119,7 @@ export async function positionOption(
   return await history.positionOf(parseMoment(option, nowUs), nowUs)
 }
 
-function findDatabase({ database, socketDir }: Invocation['config']): { address: PostgresAddress; name: string } {
+function findDatabase({ database, socketDir }: LogPlace): { address: PostgresAddress; name: string } {
   if (database !== null) return { address: { connectionString: database }, name: 'the database of --database' }
   const daemon = readDaemonFile(socketDir)
   if (daemon === null) {

@@ -9,7 +9,7 @@ export interface Invocation {
   readonly options: Readonly<Record<string, unknown>>
   readonly out: Output
   /** Settings as the daemon reads them: flags, variables, file. */
-  readonly config: Pick<Config, 'socketDir' | 'database'>
+  readonly config: Pick<Config, 'stateDir' | 'socketDir' | 'database'>
   /** Wall clock, microseconds since 1970. */
   nowUs(): bigint
 }

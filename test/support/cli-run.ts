@@ -12,6 +12,8 @@ export interface CliRun {
 export interface CliPlace {
   readonly database: string | null
   readonly socketDir: string
+  /** A directory that does not exist unless told. */
+  readonly stateDir?: string
   readonly nowUs?: bigint
 }
 
@@ -30,8 +32,8 @@ export async function runCli(
     lines: (texts) => written.push(...texts),
     document: (value, form) => written.push(toJson(value, form)),
   }
-  const { database, socketDir } = place
+  const { database, socketDir, stateDir = '/nonexistent' } = place
   const nowUs = (): bigint => place.nowUs ?? BigInt(Date.now()) * 1000n
-  const code = await run({ args, options, out, config: { database, socketDir }, nowUs })
+  const code = await run({ args, options, out, config: { database, socketDir, stateDir }, nowUs })
   return { code, text: written.join('\n') }
 }
