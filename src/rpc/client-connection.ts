@@ -9,6 +9,7 @@ import { XdrError } from '../xdr/xdr-error.ts'
 import { Fault, isFault } from '../util/fault.ts'
 import type { RpcBackend } from './backend.ts'
 import type { Call } from './call.ts'
+import type { CallTurns } from './call-turns.ts'
 import { CallbackRegistry } from './callback-registry.ts'
 import type { ConnectionUri } from './connection-uri.ts'
 import type { BoundProcedure, Dispatcher } from './dispatcher.ts'
@@ -22,6 +23,7 @@ export interface ConnectionServices {
   readonly backend: RpcBackend
   readonly dispatcher: Dispatcher<Call>
   readonly limits: RpcLimits
+  readonly turns: CallTurns
   /** Told of errors that are the daemon's own, with the procedure that met them. */
   onInternalError(error: unknown, procedure: string): void
   onClosed(connection: ClientConnection, reason: string): void
@@ -64,6 +66,7 @@ export class ClientConnection {
     this.#services = services
     this.callbacks = new CallbackRegistry(services.limits.maxCallbacks)
     this.transport = new Transport(socket, services.limits, {
+      mayBegin: (resume) => services.turns.take(from.peer.uid, resume),
       onCall: (message) => this.#answer(message),
       onClosed: (reason) => services.onClosed(this, reason),
     })

@@ -3,6 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { Fault } from '../util/fault.ts'
 import type { RpcBackend } from './backend.ts'
 import type { Call } from './call.ts'
+import { CallTurns } from './call-turns.ts'
 import { ClientConnection, type ConnectionServices } from './client-connection.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { DomainCallback } from './domain-callback.ts'
@@ -57,6 +58,7 @@ export class RpcServer implements AsyncDisposable {
       backend: options.backend,
       dispatcher: options.dispatcher,
       limits: this.#limits,
+      turns: new CallTurns(),
       onInternalError: (error, procedure) => options.log.internalError(error, procedure),
       onClosed: (connection, reason) => this.#closed(connection, reason),
     }

@@ -16,6 +16,8 @@ import type { RpcLimits } from './rpc-limits.ts'
 
 /** What a transport tells its owner. */
 export interface TransportEvents {
+  /** Whether the next call may begin in this turn of the event loop; where not, `resume` is called when it may. */
+  mayBegin(resume: () => void): boolean
   /** A call; a returned promise keeps it in flight until it settles. Must not throw. */
   onCall(message: Message): void | Promise<void>
   /** The connection is gone, once; `reason` is empty after an orderly end. */
@@ -149,12 +151,25 @@ export class Transport {
     }
     // Data of a stream that was never opened, or is closed on this side already: not acknowledged, so not answered.
     if (header.type === messageType.stream || header.type === messageType.streamHole) return
-    if (this.#inFlight >= this.#limits.maxCallsInFlight) {
-      this.#waiting.push(message)
-      this.#waitingBytes += message.frame.length
-    } else {
-      this.#begin(message)
+    this.#waiting.push(message)
+    this.#waitingBytes += message.frame.length
+    this.#beginWaiting()
+  }
+
+  /** Begins calls in the order in which they came, as far as the limits let it. */
+  #beginWaiting(): void {
+    while (!this.#closed && this.#inFlight < this.#limits.maxCallsInFlight && this.#waiting.length > 0) {
+      if (!this.#events.mayBegin(this.#resume)) return
+      const next = this.#waiting.shift()
+      if (next === undefined) return
+      this.#waitingBytes -= next.frame.length
+      this.#begin(next)
     }
+  }
+
+  readonly #resume = (): void => {
+    this.#beginWaiting()
+    this.#settle()
   }
 
   #begin(message: Message): void {
@@ -166,11 +181,12 @@ export class Transport {
 
   #finished(): void {
     this.#inFlight--
-    const next = this.#waiting.shift()
-    if (next !== undefined) {
-      this.#waitingBytes -= next.frame.length
-      if (!this.#closed) this.#begin(next)
-    }
+    this.#beginWaiting()
+    this.#settle()
+  }
+
+  /** After calls were begun or answered: reads on, or ends where the client is done and everything is answered. */
+  #settle(): void {
     if (this.#clientDone && this.pendingCalls === 0) this.end()
     else this.#updateReading()
   }
