@@ -8,13 +8,14 @@ import { Batch } from '../../src/eventstore/batch.ts'
 import { planCommit } from '../../src/eventstore/commit-plan.ts'
 import { eventLeaf } from '../../src/eventstore/event-leaf.ts'
 import { defaultLimits } from '../../src/eventstore/event-store-options.ts'
-import { readEdge, readHead } from '../../src/eventstore/log-genesis.ts'
+import { readHead } from '../../src/eventstore/log-genesis.ts'
 import { LogNames } from '../../src/eventstore/log-names.ts'
 import { LogReads } from '../../src/eventstore/log-reads.ts'
 import { migrate } from '../../src/eventstore/migrate.ts'
 import { clientConfig } from '../../src/eventstore/postgres-client.ts'
 import type { PostgresAddress } from '../../src/eventstore/postgres-address.ts'
 import { sendStatements } from '../../src/eventstore/send-statements.ts'
+import { readTree } from '../../src/eventstore/read-tree.ts'
 import { StateMemos } from '../../src/eventstore/state-memos.ts'
 import { appendLeaves, emptyTree, treeRoot } from '../../src/eventstore/tree-edge.ts'
 import { collect, newEvent, openLog, testHostId, write } from '../support/log-kit.ts'
@@ -174,6 +175,10 @@ describe('the constraints of the log', () => {
     { what: 'a gap in numbers', sql: commit('4, 2, 1, 2, 2'), code: '23514' },
     { what: 'a dangling predecessor', sql: commit('8, 7, 1, 2, 2'), code: '23503' },
     { what: 'a dangling position', sql: commit('3, 2, 9, 10, 10'), code: '23503' },
+    { what: 'a second successor', sql: commit('2, 1, 0, 1, 7'), code: '23505' },
+    { what: 'a successor of half a commit', sql: commit('3, 2, null, 0, 9'), code: '23503' },
+    { what: 'a predecessor before the genesis', sql: commit('0, -1, -1, 0, -1'), code: '23505' },
+    { what: 'a genesis with events', sql: commit('0, null, null, 0, 0'), code: '23514' },
     { what: 'an empty commit', sql: commit('3, 2, 1, 2, 1'), code: '23514' },
     { what: 'a short root', sql: `insert into commit values (3, 2, 1, 2, 2, 1, 1, '\\x00')`, code: '23514' },
     { what: 'an event twice', sql: 'insert into event select * from event where pos = 1', code: '23505' },
@@ -240,12 +245,12 @@ async function appendLate(address: PostgresAddress, client: pg.Client): Promise<
   const names = new LogNames(pool, defaultLimits)
   await names.open()
   const before = await readHead(client)
-  const edge = await readEdge(client, { head: before, reader: reads })
+  const tree = await readTree(client, { head: before, reader: reads })
   const memos = new StateMemos(reads, defaultLimits)
   const batch = new Batch(before, { names, memos, recordedAtUs: before.recordedAtUs + 1n, epoch: before.epoch })
   const append = checkAppend([write('late', [newEvent('Late')])], defaultLimits)
   await batch.loadNames([append])
   batch.take(batch.number(append), append)
-  await sendStatements(client, planCommit(batch, { before, edge }).statements)
+  await sendStatements(client, planCommit(batch, { before, tree }).statements)
   await pool.end()
 }
