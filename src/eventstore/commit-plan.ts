@@ -6,12 +6,15 @@ import { eventLeaf } from './event-leaf.ts'
 import { eventStatement } from './event-statement.ts'
 import type { LogNames } from './log-names.ts'
 import type { LogHead } from './recorded-event.ts'
-import { appendLeaves, encodeEdge, type TreeEdge, treeRoot } from './tree-edge.ts'
+import type { Tile } from './tile.ts'
+import { tileStatement } from './tile-statement.ts'
+import { treeRoot } from './tree-edge.ts'
+import { growTree, type TreeFront } from './tree-front.ts'
 
 /** A commit ready to be sent, and what the writer remembers once it is recorded. Sent again it is the very same. */
 export interface CommitPlan {
   readonly head: LogHead
-  readonly edge: TreeEdge
+  readonly tree: TreeFront
   readonly statements: readonly CommitStatement[]
   /** Streams, types and categories as they are after the commit. */
   remember(names: LogNames): void
@@ -21,32 +24,32 @@ export interface CommitPlan {
 interface Recording {
   readonly batch: Batch
   readonly numbers: CommitNumbers
-  /** The tree's edge before and after it. */
-  readonly edges: { readonly before: TreeEdge; readonly after: TreeEdge }
+  /** Tiles of the tree that it filled. */
+  readonly tiles: readonly Tile[]
 }
 
 /** Rows that a commit adds beside itself and its events; null where it has none of them to add. */
 type RowsBeside = (recording: Recording) => CommitStatement | null
 
 /** In the order in which they are written: what refers to a row comes after it. */
-const rowsBeside: readonly RowsBeside[] = [newCategories, newTypes, newStreams, bigTexts, treeEdge]
+const rowsBeside: readonly RowsBeside[] = [newCategories, newTypes, newStreams, bigTexts, fullTiles]
 
 /** Makes the log's own statements of a batch: the commit with its root, the events, and the rows beside them. */
-export function planCommit(batch: Batch, { before, edge }: { before: LogHead; edge: TreeEdge }): CommitPlan {
+export function planCommit(batch: Batch, { before, tree }: { before: LogHead; tree: TreeFront }): CommitPlan {
   const numbers = new CommitNumbers(batch)
-  const after = appendLeaves(edge, batch.events.map(eventLeaf))
+  const { tiles, ...after } = growTree(tree, batch.events.map(eventLeaf))
   const head: LogHead = {
     commitNo: batch.commitNo,
     position: batch.nextPosition - 1n,
     recordedAtUs: batch.recordedAtUs,
     epoch: batch.epoch,
-    root: treeRoot(after),
+    root: treeRoot(after.edge),
   }
-  const recording = { batch, numbers, edges: { before: edge, after } }
+  const recording = { batch, numbers, tiles }
   const beside = rowsBeside.map((rows) => rows(recording)).filter((statement) => statement !== null)
   return {
     head,
-    edge: after,
+    tree: after,
     statements: [commitStatement(head, before), eventStatement(batch.events, numbers), ...beside],
     remember: (names) => numbers.remember(names),
   }
@@ -124,14 +127,6 @@ function bigTexts({ batch }: Recording): CommitStatement | null {
   }
 }
 
-const edgeEvery = 256n
-
-function treeEdge({ edges: { before, after } }: Recording): CommitStatement | null {
-  if (after.size / edgeEvery === before.size / edgeEvery) return null
-  return {
-    name: 'log_tree_edge',
-    sql: 'insert into tree_edge (size, hashes) values ($1::int8, $2::bytea)',
-    values: [int8Value(after.size), encodeEdge(after)],
-    expectedRows: null,
-  }
+function fullTiles({ tiles }: Recording): CommitStatement | null {
+  return tiles.length === 0 ? null : tileStatement(tiles)
 }

@@ -11,7 +11,7 @@ import type { LogHead } from './recorded-event.ts'
 import type { AppendRequest, StagedAppend, Stager } from './stager.ts'
 import type { StateMemos } from './state-memos.ts'
 import { withTimeLimit } from './time-limit.ts'
-import type { TreeEdge } from './tree-edge.ts'
+import type { TreeFront } from './tree-front.ts'
 
 /** What the writer works with. */
 export interface CommitWriterParts {
@@ -28,7 +28,7 @@ export interface CommitWriterParts {
   readonly publish: (commit: Commit) => void
   readonly epoch: number
   readonly head: LogHead
-  readonly edge: TreeEdge
+  readonly tree: TreeFront
 }
 
 /**
@@ -40,7 +40,7 @@ export class CommitWriter {
   readonly #queue: AppendRequest[] = []
   #queuedBytes = 0
   #head: LogHead
-  #edge: TreeEdge
+  #tree: TreeFront
   #work: Promise<void> | null = null
   #refusal: FencedError | LogClosedError | null = null
   readonly #turnWaiters: (() => void)[] = []
@@ -51,11 +51,16 @@ export class CommitWriter {
   constructor(parts: CommitWriterParts) {
     this.#parts = parts
     this.#head = parts.head
-    this.#edge = parts.edge
+    this.#tree = parts.tree
   }
 
   get head(): LogHead {
     return this.#head
+  }
+
+  /** The tree up to the head. */
+  get tree(): TreeFront {
+    return this.#tree
   }
 
   /** Requests that wait for a later turn. */
@@ -189,7 +194,7 @@ export class CommitWriter {
     let plan: CommitPlan
     let outcome: Outcome
     try {
-      plan = planCommit(batch, { before: this.#head, edge: this.#edge })
+      plan = planCommit(batch, { before: this.#head, tree: this.#tree })
       const ensured = this.#parts.partitions.ensure(plan.head.position)
       await withTimeLimit(ensured, { ms: this.#parts.limits.commitTimeoutMs, what: 'making a partition' })
       const own = this.#parts.participants.flatMap((participant) => participant.statements())
@@ -261,7 +266,7 @@ export class CommitWriter {
 
   #committed(plan: CommitPlan, batch: Batch): void {
     this.#head = plan.head
-    this.#edge = plan.edge
+    this.#tree = plan.tree
     plan.remember(this.#parts.names)
     this.#parts.memos.committed(batch.events)
     for (const participant of this.#parts.participants) participant.committed()

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { ClientBase } from 'pg'
 import { LogCorruptError } from './append-errors.ts'
-import { eventLeaf, leafFormat } from './event-leaf.ts'
-import type { LogReader } from './log-reader.ts'
+import { leafFormat } from './event-leaf.ts'
 import type { LogHead } from './recorded-event.ts'
-import { appendLeaves, decodeEdge, emptyTree, type TreeEdge, treeRoot } from './tree-edge.ts'
+import { emptyRoot } from './merkle-hash.ts'
 
 /** What the log says of itself. */
 export interface LogRecord {
@@ -35,7 +34,7 @@ export async function ensureLog(
     await client.query(
       `insert into commit (commit_no, prev_commit, prev_last, first_pos, last_pos, at_us, epoch, root)
         values (0, null, null, 0, -1, $1::int8, 0, $2::bytea)`,
-      [nowUs, treeRoot(emptyTree)],
+      [nowUs, emptyRoot],
     )
     await client.query('commit')
   }
@@ -58,29 +57,6 @@ export async function readHead(client: ClientBase): Promise<LogHead> {
   const row = rows[0]
   if (row === undefined) throw new LogCorruptError('Cannot open the log: it has no genesis commit')
   return { commitNo: row.commit_no, position: row.last_pos, recordedAtUs: row.at_us, epoch: row.epoch, root: row.root }
-}
-
-/** The tree's right edge at the head: from the last stored one and the events after it; its root must be that of the head. */
-export async function readEdge(
-  client: ClientBase,
-  { head, reader }: { readonly head: LogHead; readonly reader: LogReader },
-) {
-  const { rows } = await client.query<{ size: bigint; hashes: Buffer }>(
-    'select size, hashes from tree_edge where size <= $1::int8 order by size desc limit 1',
-    [head.position + 1n],
-  )
-  const stored = rows[0]
-  let edge: TreeEdge = stored === undefined ? emptyTree : decodeEdge(stored.size, stored.hashes)
-  for await (const event of reader.readAll({ from: edge.size })) {
-    if (event.position > head.position) break
-    edge = appendLeaves(edge, [eventLeaf(event)])
-  }
-  if (edge.size !== head.position + 1n || !Buffer.from(head.root).equals(treeRoot(edge))) {
-    throw new LogCorruptError(
-      `Cannot open the log: the events up to position ${head.position} do not give the root of commit ${head.commitNo}`,
-    )
-  }
-  return edge
 }
 
 interface CommitRow {

@@ -8,7 +8,8 @@ import { CommitSender } from './commit-sender.ts'
 import { CommitWriter } from './commit-writer.ts'
 import { CommitListeners, EventStore } from './event-store.ts'
 import { defaultLimits, type EventStoreLimits, type EventStoreOptions } from './event-store-options.ts'
-import { ensureLog, readEdge, readHead } from './log-genesis.ts'
+import { WriterLive } from './live-log.ts'
+import { ensureLog, readHead } from './log-genesis.ts'
 import { LogNames } from './log-names.ts'
 import { LogReads } from './log-reads.ts'
 import { migrate } from './migrate.ts'
@@ -18,7 +19,8 @@ import { postgresFailure } from './postgres-failure.ts'
 import type { LogHead } from './recorded-event.ts'
 import { Stager } from './stager.ts'
 import { StateMemos } from './state-memos.ts'
-import type { TreeEdge } from './tree-edge.ts'
+import { readTree } from './read-tree.ts'
+import type { TreeFront } from './tree-front.ts'
 import { WriterSession } from './writer-session.ts'
 
 const poolConnections = 8
@@ -46,7 +48,7 @@ export async function openEventStore(options: EventStoreOptions): Promise<EventS
 
 interface Fenced {
   readonly head: LogHead
-  readonly edge: TreeEdge
+  readonly tree: TreeFront
 }
 
 class Opening {
@@ -58,6 +60,7 @@ class Opening {
   readonly #signal: AbortSignal
   readonly #pool: pg.Pool
   readonly #session: WriterSession
+  readonly #live: WriterLive
   readonly #reads: LogReads
   readonly #names: LogNames
   readonly #memos: StateMemos
@@ -79,7 +82,8 @@ class Opening {
     this.#pool.on('error', () => undefined) // an idle connection that breaks is replaced; who uses one hears of it
     const onLost = (error: Error) => this.#writer?.connectionLost(error)
     this.#session = new WriterSession({ address: options.address, holder: options.holder, onLost })
-    this.#reads = new LogReads(this.#pool)
+    this.#live = new WriterLive(this.#limits)
+    this.#reads = new LogReads(this.#pool, { live: this.#live })
     this.#names = new LogNames(this.#pool, this.#limits)
     this.#memos = new StateMemos(this.#reads, this.#limits)
   }
@@ -94,8 +98,9 @@ class Opening {
     const before = await readHead(this.#session.client)
     const from = { nextPosition: before.position + 1n, size: partitionEvents, alarm: this.#alarm }
     const partitions = new Partitions(this.#pool, from)
-    const { head, edge } = await this.#fence(partitions)
-    const { writer, store } = this.#assemble({ head, edge }, partitions)
+    const { head, tree } = await this.#fence(partitions)
+    this.#live.ring.restart(head.position + 1n)
+    const { writer, store } = this.#assemble({ head, tree }, partitions)
     const positionAt = (timeUs: bigint) => store.positionAt(timeUs)
     const exclusively = <T>(action: () => Promise<T>) => writer.exclusively(action)
     const context = { pool: this.#pool, head, reader: this.#reads, positionAt, exclusively, signal: this.#signal }
@@ -114,6 +119,7 @@ class Opening {
   /** Gives everything back after a failure. */
   async abandon(): Promise<void> {
     this.#stop.abort(new Error('The event store could not be opened'))
+    await this.#reads.close()
     await this.#session.close()
     await this.#pool.end().catch(() => undefined)
   }
@@ -123,7 +129,7 @@ class Opening {
     for (let tries = 1; ; tries += 1) {
       await this.#names.open()
       const before = await readHead(this.#session.client)
-      const edge = await readEdge(this.#session.client, { head: before, reader: this.#reads })
+      const tree = await readTree(this.#session.client, { head: before, reader: this.#reads })
       const now = this.#nowUs()
       const recordedAtUs = now > before.recordedAtUs ? now : before.recordedAtUs + 1n
       const epoch = before.epoch + 1
@@ -133,7 +139,7 @@ class Opening {
       if (append.eventCount === 0) throw new InvalidAppendError('Cannot open the log: the fence commit has no event')
       await batch.loadNames([append])
       batch.take(batch.number(append), append)
-      const plan = planCommit(batch, { before, edge })
+      const plan = planCommit(batch, { before, tree })
       await partitions.ensure(plan.head.position)
       try {
         const own = this.#participants.flatMap((participant) => participant.fence(before))
@@ -141,7 +147,7 @@ class Opening {
         await this.#session.commit(statements, { timeoutMs: this.#limits.commitTimeoutMs })
         plan.remember(this.#names)
         partitions.prepareAfter(plan.head.position)
-        return { head: plan.head, edge: plan.edge }
+        return { head: plan.head, tree: plan.tree }
       } catch (error) {
         if (postgresFailure(error) !== 'conflict' || tries >= maxFenceTries) throw openFailure(error, this.#nowUs())
       }
@@ -149,7 +155,7 @@ class Opening {
   }
 
   #assemble(
-    { head, edge }: Fenced,
+    { head, tree }: Fenced,
     partitions: Partitions,
   ): { readonly writer: CommitWriter; readonly store: EventStore } {
     const { limits, alarm, nowUs, stop } = {
@@ -166,9 +172,12 @@ class Opening {
       sender: new CommitSender({ session, limits, nowUs, alarm, signal: stop.signal }),
       stager: new Stager({ participants, memos, reads: this.#reads, limits, nowUs, alarm }),
       names: this.#names,
-      publish: (commit) => listeners.publish(commit),
+      publish: (commit) => {
+        this.#live.ring.push(commit.events)
+        listeners.publish(commit)
+      },
       epoch: head.epoch,
-      ...{ memos, partitions, participants, limits, nowUs, alarm, head, edge },
+      ...{ memos, partitions, participants, limits, nowUs, alarm, head, tree },
     })
     const settled = () => partitions.settled()
     const store = new EventStore({
