@@ -1,0 +1,102 @@
+import { isFactType } from '../events/catalogue.ts'
+import type { Metadata } from '../events/metadata.ts'
+import { isOwnStream } from '../events/own-streams.ts'
+import { categoryOf } from '../events/stream-names.ts'
+import { uuidV7 } from '../util/uuid-v7.ts'
+import type { AppendTarget, ProposedEvent } from './append-request.ts'
+import type { CallContext } from './call-services.ts'
+import { accessDenied, appendTooBig } from './call-refused-error.ts'
+import { storedEvent } from './stored-event.ts'
+
+/** What an append has done: the last revision of its stream, and the position of its last event. Null where there is none. */
+export interface Appended {
+  readonly currentRevision: bigint | null
+  readonly position: bigint | null
+}
+
+/** The events of one append, taken up to what an append may have. */
+export class AppendCollector {
+  readonly events: ProposedEvent[] = []
+  readonly #maxEvents: number
+  readonly #maxBytes: number
+  #bytes = 0
+
+  constructor({ appendEvents, appendBytes }: { readonly appendEvents: number; readonly appendBytes: number }) {
+    this.#maxEvents = appendEvents
+    this.#maxBytes = appendBytes
+  }
+
+  /** Takes an event; throws where the append gets too big with it. */
+  add(event: ProposedEvent): void {
+    this.#bytes += event.data.length + event.customMetadata.length
+    if (this.#bytes > this.#maxBytes) {
+      throw appendTooBig(`Cannot append: the events have more than ${this.#maxBytes} bytes`, this.#maxBytes)
+    }
+    if (this.events.length >= this.#maxEvents) {
+      throw appendTooBig(`Cannot append: there are more than ${this.#maxEvents} events`, this.#maxBytes)
+    }
+    this.events.push(event)
+  }
+}
+
+/**
+ * Appends what a client proposes, recorded with who it is. Throws PERMISSION_DENIED where this client may not, else what the store throws.
+ * Everything up to the store's queue happens in the same turn, so that appends keep the order in which they came.
+ */
+export async function appendEvents(
+  target: AppendTarget,
+  events: readonly ProposedEvent[],
+  { context, signal }: { readonly context: CallContext; readonly signal: AbortSignal },
+): Promise<Appended> {
+  checkMayAppend(target.stream, events, context)
+  const meta = metadataOf(context)
+  const stored = events.map((event) => storedEvent(event, meta))
+  const blobs = stored.flatMap((each) => each.blobs)
+  const write = { ...target, events: stored.map((each) => each.event), blobs }
+  const { store } = context.services
+  if (events.length > 0) {
+    const appended = await store.append([write], { signal })
+    const last = appended.events.at(-1)
+    return { currentRevision: last?.revision ?? null, position: last?.position ?? null }
+  }
+  let currentRevision: bigint | null = null
+  await store.append(
+    (turn) => {
+      currentRevision = turn.revision(target.stream)
+      return [write]
+    },
+    { signal },
+  )
+  return { currentRevision, position: null }
+}
+
+function checkMayAppend(stream: string, events: readonly ProposedEvent[], { peer }: CallContext): void {
+  const refused = `Cannot append to stream "${stream}"`
+  if (peer.role !== 'writer') throw accessDenied(`${refused}: ${peer.actor.program} is a reader, it must be a writer`)
+  if (isOwnStream(stream)) {
+    throw accessDenied(`${refused}: streams of category "${categoryOf(stream)}" are the daemon's own`)
+  }
+  if (stream.startsWith('$$')) {
+    throw accessDenied(
+      `${refused}: metadata of streams is not served, this log keeps every event for everybody who may read`,
+    )
+  }
+  if (stream.startsWith('$')) throw accessDenied(`${refused}: this log has no system streams`)
+  const own = events.find(({ metadata }) => isFactType(metadata['type'] ?? ''))
+  if (own !== undefined) throw accessDenied(`${refused}: events of type "${own.metadata['type']}" are the daemon's own`)
+}
+
+function metadataOf({ peer, services }: CallContext): Metadata {
+  const commandId = uuidV7()
+  return {
+    hostId: services.hostId,
+    occurredAtUs: services.clock.nowUs(),
+    actor: peer.actor,
+    procedure: 'GRPC_APPEND',
+    commandId,
+    correlationId: commandId,
+    causationId: null,
+    capsId: null,
+    reason: null,
+  }
+}
