@@ -1,6 +1,7 @@
 import { type EmbeddedPostgres, openEmbeddedPostgres } from './eventstore/embedded-postgres.ts'
 import { openGivenPostgres } from './eventstore/given-postgres.ts'
 import type { PostgresAddress } from './eventstore/postgres-address.ts'
+import { refuseUnfinishedRestore } from './eventstore/restore-marker.ts'
 import type { Config } from './config.ts'
 
 /** The database of the log: ours to keep running, or the operator's. Disposing it stops the embedded server. */
@@ -25,6 +26,7 @@ export async function openDatabase(
       async [Symbol.asyncDispose]() {},
     }
   }
+  refuseUnfinishedRestore(config.stateDir)
   const embedded = await openEmbeddedPostgres({ stateDir: config.stateDir, socketDir: config.socketDir, log })
   return {
     address: embedded.connection,

@@ -152,6 +152,28 @@ export const subcommands: readonly Subcommand[] = [
     load: async () => (await import('./check-command.ts')).checkCommand,
   },
   {
+    name: 'backup',
+    args: '<dir>',
+    summary: 'copy the log into files, while it serves; again into the same directory: only what is new',
+    examples: ['backup /var/backups/chronovisor', 'backup /mnt/b --database postgres://log@db/log --json'],
+    load: async () => (await import('./backup-command.ts')).backupCommand,
+  },
+  {
+    name: 'restore',
+    args: '<dir>',
+    summary: 'make a log of a backup, in an empty state directory or database; 3 when a drill misses something',
+    options: [
+      ['--drill', 'on a scratch server in TMPDIR, gone afterwards: recompute everything, compare with the live log'],
+      ['--offline', 'with --drill: do not look at the live log'],
+    ],
+    examples: [
+      'restore /var/backups/chronovisor --state-dir /var/lib/chronovisor',
+      'restore /mnt/b --database postgres://log@db/empty',
+      'restore --drill /var/backups/chronovisor',
+    ],
+    load: async () => (await import('./restore-command.ts')).restoreCommand,
+  },
+  {
     name: 'tour',
     summary: 'plays the main story on a daemon of its own and explains it; takes about a minute',
     examples: ['tour'],

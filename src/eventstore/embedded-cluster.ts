@@ -34,10 +34,21 @@ export async function createCluster(place: ClusterPlace): Promise<void> {
   if (existing === null) return initialise(place)
   const [ours] = place.version.split('.')
   if (existing.trim() === ours) return
-  throw new Error(
-    `Cannot start the embedded PostgreSQL ${ours}: "${place.dataDir}" was made by PostgreSQL ${existing.trim()}; ` +
-      'move it with that version’s pg_dump, or run the chronovisor version that made it',
-  )
+  throw new Error(otherMajorText(place, { ours: ours ?? '', existing: existing.trim() }))
+}
+
+/** Another major version cannot read these files: the log moves by a backup, made by the version that can. */
+function otherMajorText({ dataDir }: ClusterPlace, { ours, existing }: { ours: string; existing: string }): string {
+  const root = dirname(dataDir)
+  const stateDir = dirname(root)
+  return [
+    `Cannot start the embedded PostgreSQL ${ours}: "${dataDir}" was made by PostgreSQL ${existing}. To move the log:`,
+    `  with the chronovisor version that made it (it brings PostgreSQL ${existing}):`,
+    `    chronovisor backup /path/to/backup --state-dir ${stateDir}`,
+    '  then with this version:',
+    `    mv ${root} ${root}-${existing}`,
+    `    chronovisor restore /path/to/backup --state-dir ${stateDir}`,
+  ].join('\n')
 }
 
 /** Writes the server's configuration files; what an operator changed in them does not count, what is in local.conf does. */
