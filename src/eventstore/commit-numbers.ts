@@ -3,6 +3,7 @@ import type { Batch } from './batch.ts'
 import type { EventNumbers } from './event-statement.ts'
 import { type LogNames, typeKey } from './log-names.ts'
 import type { RecordedEvent } from './recorded-event.ts'
+import type { BlockNumbers } from './skip-blocks.ts'
 
 /** A stream that begins with this commit. */
 export interface NewStream {
@@ -26,7 +27,7 @@ export interface NewCategory {
 }
 
 /** The numbers of all names in a batch: those the log has, and the next ones for those it has not. */
-export class CommitNumbers implements EventNumbers {
+export class CommitNumbers implements EventNumbers, BlockNumbers {
   readonly newStreams: NewStream[] = []
   readonly newTypes: NewType[] = []
   readonly newCategories: NewCategory[] = []
@@ -49,6 +50,19 @@ export class CommitNumbers implements EventNumbers {
 
   typeIdOf({ type, schema }: RecordedEvent): number {
     return known(this.#types.get(typeKey(type, schema)), type)
+  }
+
+  categoryIdOf({ stream }: RecordedEvent): number {
+    const name = categoryOf(stream)
+    return known(this.#categories.get(name), name)
+  }
+
+  get typeIds(): Iterable<number> {
+    return this.#types.values()
+  }
+
+  get categoryIds(): Iterable<number> {
+    return this.#categories.values()
   }
 
   /** Tells the writer's memory what is in the log now. */
@@ -78,8 +92,8 @@ export class CommitNumbers implements EventNumbers {
     const head = heads.get(stream)
     const streamId = head?.streamId ?? names.nextStreamId + BigInt(this.newStreams.length)
     this.#streams.set(stream, streamId)
-    if (head !== null && head !== undefined) return
     const categoryId = this.#numberCategory(categoryOf(stream))
+    if (head !== null && head !== undefined) return
     this.newStreams.push({ name: stream, streamId, categoryId, firstPosition: position })
   }
 

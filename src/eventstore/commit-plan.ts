@@ -6,6 +6,7 @@ import { eventLeaf } from './event-leaf.ts'
 import { eventStatement } from './event-statement.ts'
 import type { LogNames } from './log-names.ts'
 import type { LogHead } from './recorded-event.ts'
+import { type BlockRows, categoryBlockStatement, typeBlockStatement } from './skip-blocks.ts'
 import type { Tile } from './tile.ts'
 import { tileStatement } from './tile-statement.ts'
 import { treeRoot } from './tree-edge.ts'
@@ -26,13 +27,23 @@ interface Recording {
   readonly numbers: CommitNumbers
   /** Tiles of the tree that it filled. */
   readonly tiles: readonly Tile[]
+  /** What the skip blocks do not say yet. */
+  readonly blocks: BlockRows
 }
 
 /** Rows that a commit adds beside itself and its events; null where it has none of them to add. */
 type RowsBeside = (recording: Recording) => CommitStatement | null
 
 /** In the order in which they are written: what refers to a row comes after it. */
-const rowsBeside: readonly RowsBeside[] = [newCategories, newTypes, newStreams, bigTexts, fullTiles]
+const rowsBeside: readonly RowsBeside[] = [
+  newCategories,
+  newTypes,
+  newStreams,
+  ({ blocks }) => typeBlockStatement(blocks),
+  ({ blocks }) => categoryBlockStatement(blocks),
+  bigTexts,
+  fullTiles,
+]
 
 /** Makes the log's own statements of a batch: the commit with its root, the events, and the rows beside them. */
 export function planCommit(batch: Batch, { before, tree }: { before: LogHead; tree: TreeFront }): CommitPlan {
@@ -45,13 +56,17 @@ export function planCommit(batch: Batch, { before, tree }: { before: LogHead; tr
     epoch: batch.epoch,
     root: treeRoot(after.edge),
   }
-  const recording = { batch, numbers, tiles }
+  const blocks = batch.names.blocks.missing(batch.events, numbers)
+  const recording = { batch, numbers, tiles, blocks }
   const beside = rowsBeside.map((rows) => rows(recording)).filter((statement) => statement !== null)
   return {
     head,
     tree: after,
     statements: [commitStatement(head, before), eventStatement(batch.events, numbers), ...beside],
-    remember: (names) => numbers.remember(names),
+    remember: (names) => {
+      numbers.remember(names)
+      names.blocks.remember(blocks)
+    },
   }
 }
 

@@ -25,6 +25,9 @@ export interface EventStoreLimits {
   readonly cachedStreams: number
   readonly cachedStates: number
   readonly cachedBlobBytes: number
+  /** Newest events kept in memory for those who follow the log; who is slower reads the table again. */
+  readonly ringEvents: number
+  readonly ringBytes: number
   /** Longest wait for the answer to a COMMIT before the connection is given up. */
   readonly commitTimeoutMs: number
   /** Longest wait of a caller whose commit is in doubt. */
@@ -46,6 +49,8 @@ export const defaultLimits: EventStoreLimits = {
   cachedStreams: 100_000,
   cachedStates: 10_000,
   cachedBlobBytes: 64 << 20,
+  ringEvents: 16_384,
+  ringBytes: 32 << 20,
   commitTimeoutMs: 30_000,
   inDoubtWaitMs: 15_000,
   lockWaitMs: 3_000,

@@ -119,10 +119,11 @@ export class EventStore implements LogReader {
   }
 
   async #close(): Promise<void> {
-    const { writer, session, pool, stop, settled } = this.#parts
+    const { writer, session, reads, pool, stop, settled } = this.#parts
     await writer.close({ drainMs: closeDrainMs })
     stop.abort(new Error('The event store is closed'))
     await settled()
+    await reads.close()
     await session.close()
     await pool.end()
   }

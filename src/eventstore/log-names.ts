@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { BoundedMap } from './bounded-map.ts'
+import { SkipBlocks } from './skip-blocks.ts'
 
 /** A stream's number in the log and its last revision. */
 export interface StreamHead {
@@ -18,6 +19,8 @@ export class LogNames {
   readonly #heads: BoundedMap<string, StreamHead | null>
   readonly #types = new BoundedMap<string, number>(maxTypes)
   readonly #categories = new BoundedMap<string, number>(maxTypes)
+  /** What the current block of positions is known to hold. */
+  readonly blocks = new SkipBlocks()
   nextStreamId = 0n
   nextTypeId = 0
   nextCategoryId = 0
@@ -32,6 +35,7 @@ export class LogNames {
     this.#heads.clear()
     this.#types.clear()
     this.#categories.clear()
+    this.blocks.clear()
     const { rows } = await this.#pool.query<{ stream: bigint | null; type: number | null; category: number | null }>(
       `select (select max(stream_id) from stream) as stream, (select max(type_id) from event_type) as type,
         (select max(category_id) from category) as category`,

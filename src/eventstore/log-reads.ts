@@ -1,128 +1,70 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { LogCorruptError } from './append-errors.ts'
-import { passesFilter } from './log-filter.ts'
+import { defaultLimits } from './event-store-options.ts'
+import { EventRows } from './event-rows.ts'
+import { Ending, type Followed, followLog } from './follow-log.ts'
+import { FollowedStream } from './followed-stream.ts'
+import { ItemIterator } from './item-iterator.ts'
+import type { LiveLog } from './live-log.ts'
+import { type LogFilter, passesFilter } from './log-filter.ts'
 import type { LogReader, ReadAllOptions, ReadStreamOptions } from './log-reader.ts'
+import { type HeadHints, LogTail } from './log-tail.ts'
+import { type Passage, passages, revisionPages } from './passages.ts'
+import type { Direction, Span } from './read-statements.ts'
 import type { RecordedEvent } from './recorded-event.ts'
+import { RetryPatience } from './retry-patience.ts'
 import type { Delivery, SubscribeOptions, SubscribeStreamOptions } from './subscription.ts'
 
-interface EventRow {
-  readonly pos: bigint
-  readonly stream: string
-  readonly revision: bigint
-  readonly type: string
-  readonly schema_version: number
-  readonly event_id: string
-  readonly commit_no: bigint
-  readonly epoch: number
-  readonly at_us: bigint
-  readonly data: Buffer
-  readonly meta: Buffer
+/** Where live events come from: the ring of this process' own writer, else the table, with or without hints when to look. */
+export interface LiveSource {
+  readonly live?: LiveLog
+  readonly hints?: HeadHints
 }
 
-const pageEvents = 1_000
-const pollMs = 20
+const defaultCheckpointEvery = 4_096
 
-// Materialised, so that the page is always taken by the primary key, whatever the planner thinks of the joins.
-const named = (page: string, order: string) => `with page as materialized (${page})
-  select p.pos, s.name as stream, p.revision, t.name as type, t.schema_version, p.event_id, p.commit_no, c.epoch, c.at_us, p.data, p.meta
-  from page p join stream s using (stream_id) join event_type t using (type_id) join commit c using (commit_no) order by ${order}`
-
-const sql = {
-  all: {
-    forwards: named('select * from event where pos >= $1::int8 and pos < $1::int8 + $2::int8', 'p.pos'),
-    backwards: named('select * from event where pos <= $1::int8 and pos > $1::int8 - $2::int8', 'p.pos desc'),
-  },
-  stream: {
-    forwards: named(
-      'select * from event where stream_id = $3::int8 and revision >= $1::int8 and revision < $1::int8 + $2::int8',
-      'p.revision',
-    ),
-    backwards: named(
-      'select * from event where stream_id = $3::int8 and revision <= $1::int8 and revision > $1::int8 - $2::int8',
-      'p.revision desc',
-    ),
-  },
-} as const
-
-/** Reads committed events with a pool of connections. */
+/** Reads committed events, and follows them, with a pool of connections. */
 export class LogReads implements LogReader {
   readonly #pool: pg.Pool
+  readonly #rows: EventRows
+  readonly #live: LiveLog
+  readonly #open = new Set<Ending>()
+  #isClosed = false
 
-  constructor(pool: pg.Pool) {
+  constructor(pool: pg.Pool, source: LiveSource = {}) {
     this.#pool = pool
+    this.#rows = new EventRows(pool)
+    this.#live = source.live ?? new LogTail(this.#rows, { limits: defaultLimits, hints: source.hints })
   }
 
-  async *readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent, void> {
-    const direction = options.direction ?? 'forwards'
-    let from = options.from ?? 0n
-    if (direction === 'backwards') {
-      const last = await this.#lastPosition()
-      if (options.from === undefined || from > last) from = last
-    }
-    if (options.sinceUs !== undefined) {
-      if (direction === 'backwards')
-        throw new Error('Cannot read backwards since a time: read forwards, or give a position')
-      const before = await this.positionAt(options.sinceUs - 1n)
-      if (before >= from) from = before + 1n
-    }
-    const events = this.#pages(
-      { name: `all_${direction}`, text: sql.all[direction], from, numberOf: (event) => event.position },
-      options.filter === undefined ? options : { direction },
-    )
-    let left = options.maxCount ?? Infinity
-    for await (const event of events) {
-      if (left <= 0) return
-      if (!passesFilter(options.filter, event)) continue
-      left -= 1
-      yield event
-    }
+  /** The position of the last event, -1 in an empty log. */
+  async head(): Promise<bigint> {
+    return await this.#rows.head()
   }
 
-  async *subscribe(options: SubscribeOptions = {}): AsyncGenerator<Delivery, void> {
-    let next = options.from === 'end' ? (await this.#lastPosition()) + 1n : (options.from ?? 0n)
-    let isLive = false
-    while (!isOver(options.signal)) {
-      for await (const event of this.readAll({ from: next })) {
-        next = event.position + 1n
-        if (passesFilter(options.filter, event)) yield { kind: 'event', event }
-        if (isOver(options.signal)) return
-      }
-      if (!isLive) yield { kind: 'caught-up', position: next - 1n }
-      isLive = true
-      await sleep(pollMs, undefined, options.signal === undefined ? {} : { signal: options.signal }).catch(
-        () => undefined,
-      )
-    }
+  readAll(options: ReadAllOptions = {}): AsyncIterable<RecordedEvent> {
+    return itemsOf(this.#allPages(options), options)
   }
 
-  async *subscribeStream(stream: string, options: SubscribeStreamOptions = {}): AsyncGenerator<Delivery, void> {
-    const head = options.from === 'end' ? await this.#streamHead(stream) : undefined
-    let next = options.from === 'end' ? (head?.revision ?? -1n) + 1n : (options.from ?? 0n)
-    let isLive = false
-    while (!isOver(options.signal)) {
-      const position = await this.#lastPosition()
-      for await (const event of this.readStream(stream, { from: next })) {
-        next = event.revision + 1n
-        yield { kind: 'event', event }
-        if (isOver(options.signal)) return
-      }
-      if (!isLive) yield { kind: 'caught-up', position }
-      isLive = true
-      await sleep(pollMs, undefined, options.signal === undefined ? {} : { signal: options.signal }).catch(
-        () => undefined,
-      )
-    }
+  readStream(stream: string, options: ReadStreamOptions = {}): AsyncIterable<RecordedEvent> {
+    return itemsOf(this.#streamPages(stream, options), options)
   }
 
-  async *readStream(stream: string, options: ReadStreamOptions = {}): AsyncGenerator<RecordedEvent, void> {
-    const direction = options.direction ?? 'forwards'
-    const head = await this.#streamHead(stream)
-    if (head === undefined) return
-    const from = options.from ?? (direction === 'forwards' ? 0n : head.revision)
-    const limited = direction === 'backwards' && from > head.revision ? head.revision : from
-    const page = { name: `stream_${direction}`, text: sql.stream[direction], from: limited, streamId: head.stream_id }
-    yield* this.#pages({ ...page, numberOf: (event) => event.revision }, options)
+  subscribe(options: SubscribeOptions = {}): AsyncIterable<Delivery> {
+    const { filter, checkpointEvery = defaultCheckpointEvery } = options
+    // Where this process knows the end, it is the end at this call, not at the first use of what it returns.
+    const from = options.from === 'end' ? (this.#live.ring.next ?? 'end') : atLeastZero(options.from)
+    return this.#follow(options.signal, {
+      begin: async () => (from === 'end' ? await this.#rows.head() : from - 1n),
+      read: (after) => this.#passagesAfter(after, filter),
+      wants: (event) => passesFilter(filter, event),
+      stream: null,
+      checkpointEvery: filter === undefined ? null : checkpointEvery,
+    })
+  }
+
+  subscribeStream(stream: string, options: SubscribeStreamOptions = {}): AsyncIterable<Delivery> {
+    return this.#follow(options.signal, new FollowedStream(this.#rows, { stream, from: options.from ?? 0n }))
   }
 
   /** All events of one commit. */
@@ -134,7 +76,7 @@ export class LogReads implements LogReader {
     const commit = rows[0]
     if (commit === undefined) throw new LogCorruptError(`Cannot read commit ${commitNo}: the log has none`)
     const maxCount = Number(commit.last_pos - commit.first_pos + 1n)
-    return Array.fromAsync(this.readAll({ from: commit.first_pos, maxCount }))
+    return await Array.fromAsync(this.readAll({ from: commit.first_pos, maxCount }))
   }
 
   async positionAt(timeUs: bigint): Promise<bigint> {
@@ -145,70 +87,107 @@ export class LogReads implements LogReader {
     return rows[0]?.last_pos ?? -1n
   }
 
-  /** Yields page after page; a number that does not follow the one before is corruption, since the log has no gaps. */
-  async *#pages(page: Page, { maxCount = Infinity, direction = 'forwards', signal }: ReadStreamOptions) {
-    const step = direction === 'forwards' ? 1n : -1n
-    let next = page.from
-    let left = maxCount
-    while (left > 0 && next >= 0n) {
-      signal?.throwIfAborted()
-      const size = Math.min(left, pageEvents)
-      const values = [next, size, ...(page.streamId === undefined ? [] : [page.streamId])]
-      const { rows } = await this.#pool.query<EventRow>({ name: page.name, text: page.text, values })
-      for (const row of rows) {
-        const event = recordedEvent(row)
-        if (page.numberOf(event) !== next) {
-          throw new LogCorruptError(`Cannot read the log: event ${next} is missing before position ${event.position}`)
-        }
-        next += step
-        yield event
-      }
-      if (rows.length < size) return
-      left -= rows.length
+  /** Ends all subscriptions; those begun later end at once. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    for (const ending of this.#open) ending.end()
+    await this.#live.close()
+  }
+
+  async *#allPages(options: ReadAllOptions): AsyncGenerator<readonly RecordedEvent[], void> {
+    const { direction = 'forwards', sinceUs, filter, maxCount = Infinity } = options
+    if (!(maxCount > 0)) return
+    const head = await this.#rows.head()
+    const since = sinceUs === undefined ? 0n : (await this.positionAt(sinceUs - 1n)) + 1n
+    const from = options.from ?? (direction === 'forwards' ? 0n : head)
+    const span =
+      direction === 'forwards'
+        ? { first: greatest(atLeastZero(from), since), last: head }
+        : { first: since, last: from < head ? from : head }
+    const wanted = filter === undefined ? firstOf(span, { maxCount, direction }) : span
+    for await (const { events } of passages(this.#rows, { ...wanted, direction, filter })) yield events
+  }
+
+  async *#streamPages(stream: string, options: ReadStreamOptions): AsyncGenerator<readonly RecordedEvent[], void> {
+    const { direction = 'forwards', maxCount = Infinity } = options
+    if (!(maxCount > 0)) return
+    const end = await this.#rows.streamEnd(stream)
+    if (end === null) return
+    const from = options.from ?? (direction === 'forwards' ? 0n : end.revision)
+    const span =
+      direction === 'forwards'
+        ? { first: atLeastZero(from), last: end.revision }
+        : { first: 0n, last: from < end.revision ? from : end.revision }
+    const wanted = firstOf(span, { maxCount, direction })
+    yield* revisionPages(this.#rows, { streamId: end.streamId, span: wanted, direction })
+  }
+
+  async *#passagesAfter(after: bigint, filter: LogFilter | undefined): AsyncGenerator<Passage, void> {
+    const last = await this.#rows.head()
+    yield* passages(this.#rows, { first: after + 1n, last, direction: 'forwards', filter })
+  }
+
+  #follow(signal: AbortSignal | undefined, followed: Followed): AsyncIterable<Delivery> {
+    const ending = new Ending()
+    const deliveries = this.#deliveries(followed, { ending, signal })
+    return new ItemIterator(deliveries, { isOver: () => ending.isOver, stop: () => ending.end() })
+  }
+
+  async *#deliveries(
+    followed: Followed,
+    { ending, signal }: { readonly ending: Ending; readonly signal: AbortSignal | undefined },
+  ): AsyncGenerator<readonly Delivery[], void> {
+    if (this.#isClosed || signal?.aborted === true) return
+    const end = (): void => ending.end()
+    signal?.addEventListener('abort', end, { once: true })
+    this.#open.add(ending)
+    const leave = await this.#live.join(ending.signal)
+    try {
+      yield* followLog(followed, { ring: this.#live.ring, ending, patience: new RetryPatience() })
+    } finally {
+      leave()
+      this.#open.delete(ending)
+      signal?.removeEventListener('abort', end)
     }
   }
-
-  async #lastPosition(): Promise<bigint> {
-    const { rows } = await this.#pool.query<{ last_pos: bigint | null }>('select max(last_pos) as last_pos from commit')
-    return rows[0]?.last_pos ?? -1n
-  }
-
-  async #streamHead(stream: string): Promise<{ stream_id: bigint; revision: bigint } | undefined> {
-    const text = `select stream_id, (select max(revision) from event e where e.stream_id = s.stream_id) as revision
-      from stream s where name = $1::text`
-    const { rows } = await this.#pool.query<{ stream_id: bigint; revision: bigint }>({
-      name: 'stream_head',
-      text,
-      values: [stream],
-    })
-    return rows[0]
-  }
 }
 
-interface Page {
-  readonly name: string
-  readonly text: string
-  readonly from: bigint
-  readonly streamId?: bigint
-  readonly numberOf: (event: RecordedEvent) => bigint
+/** The events of pages, at most `maxCount`, until the signal ends it with an error. */
+function itemsOf(
+  pages: AsyncGenerator<readonly RecordedEvent[], void>,
+  { maxCount = Infinity, signal }: ReadStreamOptions,
+): AsyncIterable<RecordedEvent> {
+  const isOver = (): boolean => signal?.aborted === true
+  return new ItemIterator(limited(pages, { maxCount, signal }), { isOver, stop: () => undefined })
 }
 
-function recordedEvent(row: EventRow): RecordedEvent {
-  return {
-    position: row.pos,
-    stream: row.stream,
-    revision: row.revision,
-    type: row.type,
-    schema: row.schema_version,
-    eventId: row.event_id,
-    commitNo: row.commit_no,
-    epoch: row.epoch,
-    recordedAtUs: row.at_us,
-    data: row.data,
-    meta: row.meta,
+async function* limited(
+  pages: AsyncGenerator<readonly RecordedEvent[], void>,
+  { maxCount, signal }: { readonly maxCount: number; readonly signal: AbortSignal | undefined },
+): AsyncGenerator<readonly RecordedEvent[], void> {
+  let left = maxCount
+  signal?.throwIfAborted()
+  for await (const events of pages) {
+    signal?.throwIfAborted()
+    yield events.length <= left ? events : events.slice(0, left)
+    signal?.throwIfAborted()
+    left -= events.length
+    if (left <= 0) return
   }
 }
 
-function isOver(signal: AbortSignal | undefined): boolean {
-  return signal?.aborted === true
+/** The part of a span where a read that wants so many begins. */
+function firstOf(span: Span, wish: { readonly maxCount: number; readonly direction: Direction }): Span {
+  if (!Number.isFinite(wish.maxCount)) return span
+  const reach = BigInt(Math.ceil(wish.maxCount)) - 1n
+  if (wish.direction === 'backwards') return { first: greatest(span.first, span.last - reach), last: span.last }
+  return { first: span.first, last: span.first + reach < span.last ? span.first + reach : span.last }
+}
+
+function atLeastZero(from: bigint | undefined): bigint {
+  return from === undefined || from < 0n ? 0n : from
+}
+
+function greatest(a: bigint, b: bigint): bigint {
+  return a > b ? a : b
 }
