@@ -23,7 +23,14 @@ export interface Config {
   readonly vncPortLast: number
   /** Longest wait for a domain that somebody else changes, in milliseconds. */
   readonly jobWaitMs: number
+  /** Where the EventStoreDB protocol is served; null = nowhere. */
+  readonly grpc: GrpcListen | null
 }
+
+/** A UNIX socket by its absolute path, or a port of the loopback interface (0: any free one). */
+export type GrpcListen =
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'tcp'; readonly host: '127.0.0.1' | '::1'; readonly port: number }
 
 /** How much the daemon says. */
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
@@ -84,6 +91,12 @@ export const settings = [
     value: 'MS',
     meaning: 'longest wait for a domain that somebody else changes',
   },
+  {
+    flag: 'grpc',
+    variable: 'CHRONOVISOR_GRPC',
+    value: 'ADDRESS',
+    meaning: 'serve the EventStoreDB protocol on unix:PATH or 127.0.0.1:PORT',
+  },
 ] as const satisfies readonly Setting[]
 
 /** A setting that cannot be used; the message names it, its value and where it came from. */
@@ -129,6 +142,7 @@ export function readConfig(
     vncPortFirst: parse(parsers['vnc-port-first'], { flag: 'vnc-port-first', value: raw['vnc-port-first'] ?? '5900' }),
     vncPortLast: parse(parsers['vnc-port-last'], { flag: 'vnc-port-last', value: raw['vnc-port-last'] ?? '6899' }),
     jobWaitMs: parse(parsers['job-wait-ms'], { flag: 'job-wait-ms', value: raw['job-wait-ms'] ?? '30000' }),
+    grpc: raw.grpc === undefined || raw.grpc === '' ? null : parseGrpc(raw.grpc),
   }
   if (config.vncPortFirst > config.vncPortLast)
     throw new ConfigError(
@@ -157,6 +171,18 @@ function parse<Schema extends v.GenericSchema>(
   const result = v.safeParse(schema, given.value)
   if (result.success) return result.output
   throw new ConfigError(`Cannot use --${given.flag} "${given.value}": ${result.issues[0].message}`)
+}
+
+/** Only this machine may connect: credentials and events of the host do not belong on a network. */
+function parseGrpc(text: string): GrpcListen {
+  const path = /^unix:(?:\/\/(?=\/))?(.+)$/.exec(text)?.[1]
+  if (path !== undefined) return { kind: 'unix', path: resolve(path) }
+  const [, host, digits] = /^(127\.0\.0\.1|localhost|\[::1\]):(\d{1,5})$/.exec(text) ?? []
+  const port = Number(digits)
+  if (host !== undefined && port <= 65_535) return { kind: 'tcp', host: host === '[::1]' ? '::1' : '127.0.0.1', port }
+  throw new ConfigError(
+    `Cannot use --grpc "${text}": it must be unix:PATH, 127.0.0.1:PORT or [::1]:PORT; other addresses are refused`,
+  )
 }
 
 /** The file is `name = value` lines with the names of the flags; `#` begins a comment. */

@@ -19,6 +19,8 @@ export function writeDaemonFile(daemon: {
   readonly config: Config
   readonly database: PostgresAddress
   readonly driver: 'qemu' | 'test'
+  /** Where the EventStoreDB protocol is served, as its clients write it; null = nowhere. */
+  readonly grpc: string | null
 }): void {
   const { config, driver } = daemon
   const [readWrite, readOnly] = serverSockets(config)
@@ -32,6 +34,7 @@ export function writeDaemonFile(daemon: {
     database: daemon.database,
     sockets: { readWrite: readWrite?.path, readOnly: readOnly?.path },
     stateDir: config.stateDir,
+    ...(daemon.grpc === null ? {} : { grpc: daemon.grpc }),
     uri: `${uri}?socket=${readWrite?.path ?? ''}`,
   })
   // A given database's URL may hold a password: then only the daemon's user may read the file.

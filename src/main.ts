@@ -10,6 +10,7 @@ import { LiveTexts } from './commands/read-texts.ts'
 import { reconcileAll, reconcileUnsettled } from './commands/reconcile.ts'
 import { record } from './commands/record.ts'
 import { composeDriver, type Hypervisor } from './compose-driver.ts'
+import { composeGrpc } from './compose-grpc.ts'
 import { composeHost } from './compose-host.ts'
 import type { Config } from './config.ts'
 import { lockStateDirectory } from './daemon-lock.ts'
@@ -19,6 +20,7 @@ import { nodeStream } from './events/stream-names.ts'
 import { observeHost } from './observe-host.ts'
 import { type Database, openDatabase } from './open-database.ts'
 import { type OpenLog, openLog } from './open-log.ts'
+import type { GrpcServer } from './grpc/grpc-server.ts'
 import { autostart } from './reactors/autostart.ts'
 import { followDriverFacts } from './reactors/driver-facts.ts'
 import { JobProgress } from './reactors/job-progress.ts'
@@ -63,7 +65,8 @@ export async function startDaemon(config: Config, logger: Logger, seams: Seams =
     await openDatabase(config, { info: (message) => logger.info(message), warn: (message) => logger.warn(message) }),
   )
   const log = opened.use(await openLog({ config, database, hypervisor, logger }))
-  const daemon = new RunningDaemon({ config, logger, hypervisor, database, log, seams })
+  const grpc = opened.use(await composeGrpc({ config, log, logger }))
+  const daemon = new RunningDaemon({ config, logger, hypervisor, database, log, grpc, seams })
   await daemon.start()
   daemon.keep(opened.move())
   return daemon
@@ -75,6 +78,7 @@ interface Parts {
   readonly hypervisor: Hypervisor
   readonly database: Database
   readonly log: OpenLog
+  readonly grpc: GrpcServer | null
   readonly seams: Seams
 }
 
@@ -142,7 +146,7 @@ class RunningDaemon implements Daemon {
   }
 
   get announcement(): readonly string[] {
-    const { config, database, hypervisor } = this.#parts
+    const { config, database, hypervisor, grpc } = this.#parts
     const sockets = serverSockets(config)
     const uri = hypervisor.driver.kind === 'qemu' ? 'qemu+unix:///system' : 'test+unix:///default'
     return [
@@ -150,6 +154,7 @@ class RunningDaemon implements Daemon {
       `  log       ${database.description}`,
       `  domains   ${hypervisor.description}`,
       `  sockets   ${sockets.map((socket) => socket.path).join(', ')}`,
+      ...(grpc === null ? [] : [`  grpc      ${grpc.target}`]),
       `  try       virsh -c '${uri}?socket=${sockets[0]?.path ?? ''}' list --all`,
       '  history   chronovisor log',
     ]
@@ -161,7 +166,7 @@ class RunningDaemon implements Daemon {
   }
 
   async start(): Promise<void> {
-    const { config, logger, hypervisor, database, log } = this.#parts
+    const { config, logger, hypervisor, database, log, grpc } = this.#parts
     this.#listen()
     await log.loadTexts(this.#host.texts)
     await reconcileAll(this.#host)
@@ -173,7 +178,7 @@ class RunningDaemon implements Daemon {
     }, retryMs)
     this.#retry.unref()
     await this.#server.listen()
-    writeDaemonFile({ config, database: database.address, driver: hypervisor.driver.kind })
+    writeDaemonFile({ config, database: database.address, driver: hypervisor.driver.kind, grpc: grpc?.target ?? null })
     this.#afterStart = this.#afterReady().catch((error: unknown) =>
       logger.error({ err: error }, 'The work after the start failed'),
     )

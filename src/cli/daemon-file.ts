@@ -17,6 +17,7 @@ const daemonFileSchema = v.object({
   }),
   sockets: v.object({ readWrite: v.string(), readOnly: v.string() }),
   stateDir: v.string(),
+  grpc: v.exactOptional(v.string()),
   uri: v.string(),
 })
 
