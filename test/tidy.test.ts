@@ -4,7 +4,10 @@ import { join } from 'node:path'
 import * as v from 'valibot'
 import { describe, expect, test } from 'vitest'
 import { setupPackages } from '../src/cli/setup-packages.ts'
-import { catalogue, decodeFact, encodeData } from '../src/events/catalogue.ts'
+import { eventsMarkdown } from '../src/cli/events-markdown.ts'
+import { catalogue, decodeFact, encodeData, families } from '../src/events/catalogue.ts'
+import { describeFields, describeTypes } from '../src/events/describe-catalogue.ts'
+import { metadataSchema } from '../src/events/metadata.ts'
 import { projectFiles, projectRoot, readProjectFile } from './support/project-files.ts'
 import * as facts from './support/source-facts.ts'
 
@@ -100,6 +103,21 @@ describe('the catalogue of events', () => {
     expect(types.length).toBeGreaterThan(20)
     expect(types.map(([type]) => type).filter((type) => !facts.isPastTense(type))).toEqual([])
     expect(['DomainStart', 'StartDomain', 'BlockJobRunning', 'domainStarted'].filter(facts.isPastTense)).toEqual([])
+  })
+
+  test('says of every type on which streams it stands, and of every field what it means', () => {
+    const described = describeTypes(families)
+    expect(described.map(({ type }) => type).toSorted()).toEqual(types.map(([type]) => type).toSorted())
+    const bare = {
+      streams: ['a-<b>'],
+      facts: { ItHappened: { ...catalogue.ClockJumped, data: v.object({ a: v.string() }) } },
+    }
+    expect(() => describeTypes([bare])).toThrow('Cannot describe ItHappened.a: it does not say what it means')
+  })
+
+  test('is printed in fixtures/reference/events.md (chronovisor events --markdown)', () => {
+    const page = eventsMarkdown(describeTypes(families), describeFields('metadata', metadataSchema))
+    expect(readProjectFile('fixtures/reference/events.md').trimEnd()).toBe(page.trimEnd())
   })
 
   test('has a golden fixture for every type and schema version', () => {

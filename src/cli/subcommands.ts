@@ -47,6 +47,14 @@ export const subcommands: readonly Subcommand[] = [
     load: async () => (await import('./log-command.ts')).logCommand,
   },
   {
+    name: 'events',
+    args: '[type]',
+    summary: 'the types of events that are recorded, with their fields; needs no daemon',
+    options: [['--markdown', 'as a reference page']],
+    examples: ['events', 'events DomainStarted', 'events --json', 'events --markdown'],
+    load: async () => (await import('./events-command.ts')).eventsCommand,
+  },
+  {
     name: 'why',
     args: '<position>',
     summary: 'an event, what led to it and who asked for it',
@@ -172,6 +180,30 @@ export const subcommands: readonly Subcommand[] = [
       'restore --drill /var/backups/chronovisor',
     ],
     load: async () => (await import('./restore-command.ts')).restoreCommand,
+  },
+  {
+    name: 'grpc-user add',
+    args: '<name>',
+    summary: 'let a user read, or also append, through the gRPC port; the password is shown once',
+    options: [
+      ['--role <ROLE>', 'reader or writer'],
+      ['--password-stdin', 'take the password from standard input instead of making one'],
+    ],
+    examples: ['grpc-user add grafana --role reader', 'grpc-user add anonymous --role reader'],
+    load: async () => (await import('./grpc-user-command.ts')).grpcUserAddCommand,
+  },
+  {
+    name: 'grpc-user remove',
+    args: '<name>',
+    summary: 'let a user of the gRPC port in no more',
+    examples: ['grpc-user remove grafana'],
+    load: async () => (await import('./grpc-user-command.ts')).grpcUserRemoveCommand,
+  },
+  {
+    name: 'grpc-user list',
+    summary: 'users of the gRPC port with their roles',
+    examples: ['grpc-user list', 'grpc-user list --json'],
+    load: async () => (await import('./grpc-user-command.ts')).grpcUserListCommand,
   },
   {
     name: 'tour',

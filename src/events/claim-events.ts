@@ -1,17 +1,20 @@
 import * as v from 'valibot'
-import { fact, type FactsOf } from './fact.ts'
+import { about, fact, type FactsOf } from './fact.ts'
 
 const claim = {
-  kind: v.picklist(['name', 'image', 'port']),
-  subject: v.string(),
-  domain: v.string(),
+  kind: about(v.picklist(['name', 'image', 'port']), 'what kind of thing'),
+  subject: about(v.string(), 'which one: the name, the number of the port, or the SHA-256 of the path of the image'),
+  domain: about(v.string(), 'UUID of the domain'),
 }
 
 /** Facts of rules across domains: one small stream per thing that only one may have (`name-…`, `image-…`, `port-…`). */
 export const claimFacts = {
   ClaimTaken: fact(1, {
     meaning: 'A domain has the name, the port, or the image (to write alone, or to read with others).',
-    data: v.object({ ...claim, mode: v.picklist(['exclusive', 'shared']) }),
+    data: v.object({
+      ...claim,
+      mode: about(v.picklist(['exclusive', 'shared']), 'whether alone, or with others who only read'),
+    }),
   }),
   ClaimReleased: fact(1, { meaning: 'The domain no longer has it.', data: v.object(claim) }),
 }

@@ -1,7 +1,14 @@
 import * as v from 'valibot'
-import { fact, type FactsOf, int64, sha256Text } from './fact.ts'
+import { about, fact, type FactsOf, int64, sha256Text } from './fact.ts'
 import { emulatorIdentity } from './shared-data.ts'
 
+const capsId = about(
+  v.string(),
+  'the capability version: a hash of what the emulator answered and what that depends on',
+)
+const binary = about(v.string(), 'path of the emulator')
+const identity = about(emulatorIdentity, 'everything that the validity of the version depends on')
+const durationMs = about(v.number(), 'how long the probe took')
 const reason = v.picklist([
   'module_directory_unreadable',
   'module_directory_changed',
@@ -27,39 +34,48 @@ export const emulatorFacts = {
   EmulatorProbed: fact(1, {
     meaning: 'An emulator was asked over QMP what it can do; its answers are a new capability version.',
     data: v.object({
-      capsId: v.string(),
-      binary: v.string(),
-      arch: v.string(),
-      emulatorVersion: v.number(),
-      package: v.string(),
-      documentSha256: sha256Text,
-      conversationSha256: sha256Text,
-      identity: emulatorIdentity,
-      durationMs: v.number(),
+      capsId,
+      binary,
+      arch: about(v.string(), 'architecture that it emulates'),
+      emulatorVersion: about(v.number(), 'its version: major * 1,000,000 + minor * 1,000 + micro'),
+      package: about(v.string(), 'its package, as it says itself'),
+      documentSha256: about(sha256Text, 'text with its capabilities'),
+      conversationSha256: about(sha256Text, 'text with all that was asked and answered over QMP'),
+      identity,
+      durationMs,
     }),
   }),
   EmulatorReprobed: fact(1, {
     meaning:
       'The emulator was asked again and answered the same: the capability version lives on with the new identity of the file.',
-    data: v.object({ capsId: v.string(), binary: v.string(), identity: emulatorIdentity, durationMs: v.number() }),
+    data: v.object({ capsId, binary, identity, durationMs }),
   }),
   EmulatorProbeFailed: fact(1, {
     meaning: 'The emulator could not be asked; it is not tried again until what is recorded here changes.',
     data: v.object({
-      binary: v.string(),
-      error: v.string(),
-      file: v.nullable(v.object({ inode: int64, sizeBytes: int64, ctimeNs: int64 })),
+      binary,
+      error: about(v.string(), 'what went wrong'),
+      file: about(
+        v.nullable(
+          v.object({
+            inode: about(int64, 'number of the file'),
+            sizeBytes: about(int64, 'size of the file'),
+            ctimeNs: about(int64, 'when the file was last changed'),
+          }),
+        ),
+        'the file that was tried; null = there was none',
+      ),
     }),
   }),
   EmulatorInvalidated: fact(1, {
     meaning: 'A capability version is no longer valid, for one reason of a closed list, with both compared values.',
     data: v.object({
-      capsId: v.string(),
-      binary: v.string(),
-      reason,
-      was: v.string(),
-      is: v.string(),
-      detectedBy: v.string(),
+      capsId,
+      binary,
+      reason: about(reason, 'why'),
+      was: about(v.string(), 'what the version was made with'),
+      is: about(v.string(), 'what is there now'),
+      detectedBy: about(v.string(), 'procedure that found it'),
     }),
   }),
 }

@@ -1,26 +1,30 @@
 import * as v from 'valibot'
-import { int64 } from './fact.ts'
+import { about, int64 } from './fact.ts'
 
 /** Who acts: a peer of a socket, as the kernel names it, or the daemon itself. */
 export const actorSchema = v.object({
-  uid: v.number(),
-  gid: v.number(),
-  pid: v.number(),
-  program: v.string(),
-  address: v.string(),
-  authentication: v.string(),
+  uid: about(v.number(), 'user'),
+  gid: about(v.number(), 'group'),
+  pid: about(v.number(), 'process id'),
+  program: about(v.string(), 'path of the executable, or its short name'),
+  address: about(v.string(), 'socket that it came by; local = the daemon itself'),
+  authentication: about(v.string(), 'how it is known: peer = by the kernel, self = the daemon itself'),
 })
 
-const metadataSchema = v.object({
-  hostId: v.string(),
-  occurredAtUs: int64,
-  actor: actorSchema,
-  procedure: v.string(),
-  commandId: v.string(),
-  correlationId: v.string(),
-  causationId: v.nullable(v.string()),
-  capsId: v.nullable(v.string()),
-  reason: v.nullable(v.string()),
+/** What stands beside the data of every event of the daemon. */
+export const metadataSchema = v.object({
+  hostId: about(v.string(), 'UUID of the host'),
+  occurredAtUs: about(int64, 'when it happened, by the clock of the host'),
+  actor: about(actorSchema, 'who acted'),
+  procedure: about(
+    v.string(),
+    'what was called, by its name in the procedure table, or which part of the daemon acted',
+  ),
+  commandId: about(v.string(), 'the command that recorded it'),
+  correlationId: about(v.string(), 'the request that everything began with'),
+  causationId: about(v.nullable(v.string()), 'the command that caused this one; null = its request alone'),
+  capsId: about(v.nullable(v.string()), 'capability version that it was judged by; null = none was needed'),
+  reason: about(v.nullable(v.string()), 'why, as the client said it; null = it said nothing'),
 })
 
 /** Who acts, as recorded with every event. */

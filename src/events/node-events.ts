@@ -1,36 +1,49 @@
 import * as v from 'valibot'
-import { fact, int64 } from './fact.ts'
+import { about, fact, int64 } from './fact.ts'
 
 /** Facts of the daemon and of the host it runs on; stream `node-<host uuid>`. */
 export const nodeFacts = {
   DaemonStarted: fact(1, {
     meaning: 'A daemon became the writer of this log; the first event of its epoch (the fence commit).',
     data: v.object({
-      pid: v.number(),
-      startTicks: int64,
-      bootId: v.string(),
-      hostname: v.string(),
-      daemonVersion: v.string(),
-      driver: v.picklist(['qemu', 'test']),
+      pid: about(v.number(), 'process id'),
+      startTicks: about(int64, 'when it started, in clock ticks since the boot'),
+      bootId: about(v.string(), 'boot of the host that the ticks count from'),
+      hostname: about(v.string(), 'name of the host'),
+      daemonVersion: about(v.string(), 'version of this program'),
+      driver: about(v.picklist(['qemu', 'test']), 'what serves the domains'),
     }),
   }),
   DaemonStopped: fact(1, {
     meaning: 'The daemon was asked to stop and did: every command was answered, domains go on.',
-    data: v.object({ pid: v.number(), cause: v.string() }),
+    data: v.object({
+      pid: about(v.number(), 'process id'),
+      cause: about(v.string(), 'what asked it to, such as SIGTERM'),
+    }),
   }),
   HostFactsObserved: fact(1, {
     meaning: 'What the host looked like at a start of the daemon, read independently of any cached capability version.',
     data: v.object({
-      kernel: v.string(),
-      microcode: v.nullable(v.string()),
-      hostCpu: v.string(),
-      nestedKvm: v.boolean(),
-      kvmUsable: v.boolean(),
-      emulators: v.array(v.object({ binary: v.string(), inode: int64, sizeBytes: int64, ctimeNs: int64 })),
+      kernel: about(v.string(), 'release of the kernel'),
+      microcode: about(v.nullable(v.string()), 'version of the CPU microcode; null = not known'),
+      hostCpu: about(v.string(), 'vendor, family, model and stepping of the host CPU'),
+      nestedKvm: about(v.boolean(), 'whether guests may use KVM themselves'),
+      kvmUsable: about(v.boolean(), 'whether /dev/kvm could be used'),
+      emulators: about(
+        v.array(
+          v.object({
+            binary: about(v.string(), 'path of the emulator'),
+            inode: about(int64, 'number of the file that the path led to'),
+            sizeBytes: about(int64, 'size of that file'),
+            ctimeNs: about(int64, 'when that file was last changed'),
+          }),
+        ),
+        'the emulators that were found',
+      ),
     }),
   }),
   ClockJumped: fact(1, {
     meaning: 'The wall clock moved against the monotonic clock by more than the daemon tolerates.',
-    data: v.object({ byMs: int64 }),
+    data: v.object({ byMs: about(int64, 'how far; negative = back') }),
   }),
 }

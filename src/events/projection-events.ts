@@ -2,11 +2,11 @@ import * as v from 'valibot'
 import { about, fact, type FactsOf, int64 } from './fact.ts'
 
 const refused = {
-  projection: about(v.string(), 'Name of the projection.'),
-  version: about(v.number(), 'Version of its handlers and SQL that refused the event.'),
-  stream: about(v.string(), 'The stream that the projection did not follow any more.'),
-  position: about(int64, 'Position of the event that it could not take.'),
-  error: about(v.string(), 'What was wrong with it.'),
+  projection: about(v.string(), 'name of the projection'),
+  version: about(v.number(), 'version of its handlers and SQL that refused the event'),
+  stream: about(v.string(), 'the stream that the projection did not follow any more'),
+  position: about(int64, 'position of the event that it could not take'),
+  error: about(v.string(), 'what was wrong with it'),
 }
 
 /** Facts of the read models; stream `projection-<name>`. From here on a projection follows a stream again, at this event's own moment. */
@@ -23,10 +23,10 @@ export const projectionFacts = {
   ProjectionRebuilt: fact(1, {
     meaning: 'The tables of a projection were built anew from the log and have taken the place of those before.',
     data: v.object({
-      projection: about(v.string(), 'Name of the projection.'),
-      version: about(v.number(), 'Version of the handlers and the SQL that built them.'),
-      position: about(int64, 'Position of the last event in the new tables when they were put in place.'),
-      lockedMs: about(v.number(), 'How long queries of the tables had to wait, in milliseconds.'),
+      projection: about(v.string(), 'name of the projection'),
+      version: about(v.number(), 'version of the handlers and the SQL that built them'),
+      position: about(int64, 'position of the last event in the new tables when they were put in place'),
+      lockedMs: about(v.number(), 'how long queries of the tables had to wait'),
     }),
   }),
 }

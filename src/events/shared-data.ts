@@ -1,59 +1,72 @@
 import * as v from 'valibot'
-import { int64, sha256Text } from './fact.ts'
+import { about, int64, sha256Text } from './fact.ts'
 
 /** What `stat` said of a file: equal later means that nobody touched it. */
 export const fileIdentity = v.object({
-  device: int64,
-  inode: int64,
-  sizeBytes: int64,
-  mtimeNs: int64,
-  ctimeNs: int64,
+  device: about(int64, 'number of the file system'),
+  inode: about(int64, 'number of the file in it'),
+  sizeBytes: about(int64, 'size of the file'),
+  mtimeNs: about(int64, 'when its content was last changed'),
+  ctimeNs: about(int64, 'when its content or its owner was last changed'),
 })
 
 /** One file of a backing chain. The index is unique within the domain and names the block nodes. */
 export const layer = v.object({
-  index: v.number(),
-  path: v.string(),
-  format: v.picklist(['qcow2', 'raw']),
-  virtualSizeBytes: int64,
-  file: fileIdentity,
+  index: about(v.number(), 'number of the layer within the domain; never used again'),
+  path: about(v.string(), 'path of the image'),
+  format: about(v.picklist(['qcow2', 'raw']), 'format of the image'),
+  virtualSizeBytes: about(int64, 'size of the disk that it holds, as the guest sees it'),
+  file: about(fileIdentity, 'the file as it was'),
 })
 
 /** Identity of one layer's file at the end of a run or at a verification. */
-export const layerFile = v.object({ index: v.number(), path: v.string(), file: v.nullable(fileIdentity) })
+export const layerFile = v.object({
+  index: about(v.number(), 'number of the layer within the domain'),
+  path: about(v.string(), 'path of the image'),
+  file: about(v.nullable(fileIdentity), 'the file as it was; null = it was not there'),
+})
 
 /** A change of a file's owner made for QEMU, so that it can be taken back after any crash. */
 export const ownershipChange = v.object({
-  path: v.string(),
-  fromUid: v.number(),
-  fromGid: v.number(),
-  fromMode: v.number(),
-  toUid: v.number(),
-  toGid: v.number(),
+  path: about(v.string(), 'path of the file'),
+  fromUid: about(v.number(), 'user that owned it'),
+  fromGid: about(v.number(), 'group that owned it'),
+  fromMode: about(v.number(), 'permission bits that it had'),
+  toUid: about(v.number(), 'user that it was given to'),
+  toGid: about(v.number(), 'group that it was given to'),
 })
 
 /** Identity of a process: pids are reused and hosts reboot, so a pid alone is nobody. */
-export const processIdentity = v.object({ pid: v.number(), startTicks: int64, bootId: v.string() })
+export const processIdentity = v.object({
+  pid: about(v.number(), 'process id'),
+  startTicks: about(int64, 'when it started, in clock ticks since the boot'),
+  bootId: about(v.string(), 'boot of the host that the ticks count from'),
+})
 
 /** The stat of the emulator that a task saw when it took its capability version: what an audit compares. */
-export const emulatorSeen = v.object({ binary: v.string(), inode: int64, sizeBytes: int64, ctimeNs: int64 })
+export const emulatorSeen = v.object({
+  binary: about(v.string(), 'path of the emulator'),
+  inode: about(int64, 'number of the file that the path led to'),
+  sizeBytes: about(int64, 'size of that file'),
+  ctimeNs: about(int64, 'when that file was last changed'),
+})
 
 /** Everything that the validity of a capability version depends on, as it was when the emulator was probed. */
 export const emulatorIdentity = v.object({
-  resolvedPath: v.string(),
-  device: int64,
-  inode: int64,
-  sizeBytes: int64,
-  ctimeNs: int64,
-  sha256: sha256Text,
-  executablePath: v.string(),
-  kvmUsable: v.boolean(),
-  moduleDirectory: v.nullable(v.string()),
-  moduleDirectoryMtimeNs: v.nullable(int64),
-  kernel: v.string(),
-  microcode: v.nullable(v.string()),
-  hostCpu: v.string(),
-  nestedKvm: v.boolean(),
-  uid: v.number(),
-  gid: v.number(),
+  resolvedPath: about(v.string(), 'what the path leads to behind all links'),
+  device: about(int64, 'number of its file system'),
+  inode: about(int64, 'number of the file in it'),
+  sizeBytes: about(int64, 'size of the file'),
+  ctimeNs: about(int64, 'when the file was last changed'),
+  sha256: about(sha256Text, 'hash of its content; of both contents where the file is a script around another program'),
+  executablePath: about(v.string(), 'the program that really ran, where the file is a script around it'),
+  kvmUsable: about(v.boolean(), 'whether it could use /dev/kvm'),
+  moduleDirectory: about(v.nullable(v.string()), 'where it loads its modules from; null = it has none'),
+  moduleDirectoryMtimeNs: about(v.nullable(int64), 'when that directory was last changed; null = there is none'),
+  kernel: about(v.string(), 'release of the kernel'),
+  microcode: about(v.nullable(v.string()), 'version of the CPU microcode; null = not known'),
+  hostCpu: about(v.string(), 'vendor, family, model and stepping of the host CPU'),
+  nestedKvm: about(v.boolean(), 'whether guests may use KVM themselves'),
+  uid: about(v.number(), 'user that it was probed as'),
+  gid: about(v.number(), 'group that it was probed as'),
 })
