@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
 import type { GrpcServer } from './grpc/grpc-server.ts'
@@ -6,9 +5,6 @@ import { groupIdOf } from './host/group-id.ts'
 import type { OpenLog } from './open-log.ts'
 import { peerCredentials } from './rpc/peer-credentials.ts'
 import { systemClock } from './util/clock.ts'
-
-/** Users of the gRPC port, in the state directory. */
-export const credentialsFile = 'grpc-credentials'
 
 /**
  * Serves the EventStoreDB protocol where the configuration says; null where it says nothing, and then none of its code is loaded. All of
@@ -23,6 +19,7 @@ export async function composeGrpc(parts: {
   const { grpc, stateDir } = config
   if (grpc === null) return null
   const { GrpcServer } = await import('./grpc/grpc-server.ts')
+  const { credentialsPath } = await import('./grpc/credentials-file.ts')
   const { loopbackCertificate } = await import('./grpc/loopback-certificate.ts')
   const gid = config.socketGroup === null ? null : groupIdOf(config.socketGroup)
   // Whoever may connect to the socket may append: its owner, and the group that may manage domains.
@@ -32,7 +29,7 @@ export async function composeGrpc(parts: {
     hostId: log.hostId,
     clock: systemClock,
     address: grpc.kind === 'unix' ? { ...grpc, ...access } : grpc,
-    credentialsPath: join(stateDir, credentialsFile),
+    credentialsPath: credentialsPath(stateDir),
     certificate: grpc.kind === 'tcp' ? loopbackCertificate(stateDir) : null,
     unixActor: (socket) => {
       const { uid, gid: group, pid, program } = peerCredentials(socket)

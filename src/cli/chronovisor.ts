@@ -83,7 +83,10 @@ function groupOf(program: Command, name: string): Command {
     .exitOverride()
 }
 
-const groups: Readonly<Record<string, string>> = { caps: 'capability versions of emulators' }
+const groups: Readonly<Record<string, string>> = {
+  caps: 'capability versions of emulators',
+  'grpc-user': 'users of the gRPC port',
+}
 
 async function run(command: Command, row: Subcommand): Promise<void> {
   const options = command.optsWithGlobals()

@@ -9,7 +9,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import * as v from 'valibot'
 import type { Role } from './call-peer.ts'
 import { type PasswordHash, passwordHash } from './password-hash.ts'
@@ -30,6 +30,11 @@ const fileMode = 0o600
 const maxFileBytes = 1 << 20
 
 const userName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/))
+
+/** Where the users are kept. */
+export function credentialsPath(stateDir: string): string {
+  return join(stateDir, 'grpc-credentials')
+}
 
 /** Whether a name can be that of a user: letters, digits and `. _ @ -`, at most 64. */
 export function isUserName(name: string): boolean {
@@ -102,7 +107,8 @@ function readPrivate(path: string): string {
       const found = (mode & 0o777).toString(8)
       throw new CredentialsFileError(`Cannot use "${path}": its mode is ${found}, it must be 600: others could read it`)
     }
-    if (uid !== 0 && uid !== process.geteuid?.()) {
+    const self = process.geteuid?.()
+    if (uid !== 0 && self !== 0 && uid !== self) {
       throw new CredentialsFileError(
         `Cannot use "${path}": it belongs to uid ${uid}, it must belong to the daemon's user`,
       )
