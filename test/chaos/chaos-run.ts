@@ -31,7 +31,10 @@ export interface ChaosOptions {
   readonly onSmallDisk: boolean
   readonly peersDirectory: string | null
   readonly signal: AbortSignal
+  /** Hears how the run gets on. */
   readonly say: (line: string) => void
+  /** Hears of every fault. */
+  readonly trace: (line: string) => void
 }
 
 /** What a run was and what was found. */
@@ -88,7 +91,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const recorder = new Recorder()
   const stop = AbortSignal.any([options.signal, AbortSignal.timeout(options.durationMs)])
   const end = AbortSignal.any([options.signal, AbortSignal.timeout(options.durationMs + settleLimitMs)])
-  const driver = new FaultDriver({ cluster, writer, consumers, signal: stop }, seed)
+  const trace = (line: string) => options.trace(`${recorder.operations.length} operations; ${line}`)
+  const driver = new FaultDriver({ cluster, writer, consumers, signal: stop }, { seed, trace })
   const clients = Array.from({ length: options.clients }, (_, number) =>
     new ChaosClient({
       number,

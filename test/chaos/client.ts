@@ -22,6 +22,8 @@ export interface ClientParts {
 
 const answerLimitMs = 4_000
 const retryPauseMs = 20
+/** While the log is away, refusals come at once and say little. */
+const awayPauseMs = 150
 
 /** One client in a closed loop: plans an operation, asks, tries again where that is safe, writes down what it was told. */
 export class ChaosClient {
@@ -156,6 +158,7 @@ export class ChaosClient {
     const operation = { id: this.#id(), kind: name, writes: asked, startTick, endTick: recorder.tick(), tries, told }
     recorder.operations.push(operation)
     this.#learn(operation)
+    if (told.kind === 'refused' && told.reason === 'LogUnavailableError') await sleep(awayPauseMs)
   }
 
   #learn({ told, writes }: Operation): void {

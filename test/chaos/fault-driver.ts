@@ -23,9 +23,14 @@ export class FaultDriver {
   readonly #kills: Record<Victim, number> = { writer: 0, server: 0, backend: 0, consumer: 0 }
   readonly #byName = new Map<string, number>()
   readonly #random: { readonly choices: SeededRandom; readonly cuts: SeededRandom }
+  readonly #trace: (line: string) => void
   #cuts = 0
 
-  constructor(tools: Omit<FaultTools, 'random' | 'killed'>, seed: number) {
+  constructor(
+    tools: Omit<FaultTools, 'random' | 'killed'>,
+    { seed, trace }: { readonly seed: number; readonly trace: (line: string) => void },
+  ) {
+    this.#trace = trace
     this.#random = { choices: new SeededRandom(seed, 'faults'), cuts: new SeededRandom(seed, 'cuts') }
     this.#tools = {
       ...tools,
@@ -47,12 +52,14 @@ export class FaultDriver {
     const possible = faults.filter(
       ({ name, needs }) => (needs === undefined || able[needs]) && (only === undefined || only.includes(name)),
     )
-    while (!signal.aborted && possible.length > 0) {
-      await sleep(this.#random.choices.between(leastPauseMs, mostPauseMs))
+    while (possible.length > 0) {
+      await pause(this.#random.choices.between(leastPauseMs, mostPauseMs), signal)
       if (signal.aborted) return
       const fault = this.#random.choices.weighted(possible)
       this.#byName.set(fault.name, (this.#byName.get(fault.name) ?? 0) + 1)
+      const begun = performance.now()
       await fault.act(this.#tools)
+      this.#trace(`${fault.name}: ${(performance.now() - begun).toFixed(0)} ms`)
     }
   }
 
@@ -61,11 +68,15 @@ export class FaultDriver {
     const { cluster, signal } = this.#tools
     const random = this.#random.cuts
     while (!signal.aborted) {
-      await sleep(random.between(leastPauseMs, mostPauseMs))
+      await pause(random.between(leastPauseMs, mostPauseMs), signal)
       // Answers are short: a commit's is some hundred bytes. What is sent is mostly texts.
       const direction = random.chance(0.6) ? 'toClient' : 'toServer'
       cluster.proxy.arm({ direction, afterBytes: random.between(0, direction === 'toClient' ? 300 : 6_000) })
       this.#cuts = cluster.proxy.cutsMade
     }
   }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => undefined)
 }

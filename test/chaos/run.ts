@@ -16,6 +16,7 @@ when something is wrong.
   --minutes M    length of a run; 3 if not given
   --target T     ours (if not given), or ours-broken:NAME
   --json FILE    write the runs as data
+  --trace        tell of every fault
 Broken builds, which must be found:
 ${brokenNames.map((name) => `  ${name.padEnd(17)}${brokenBuilds[name].what}`).join('\n')}`
 
@@ -40,6 +41,7 @@ async function main(): Promise<number> {
       minutes: { type: 'string', default: '3' },
       target: { type: 'string', default: 'ours' },
       json: { type: 'string' },
+      trace: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   })
@@ -57,7 +59,9 @@ async function main(): Promise<number> {
   const results: ChaosResult[] = []
   for (const seed of seeds) {
     const target = parseTarget(values.target)
-    results.push(await oneRun(seed, { ...target, durationMs: minutes * 60_000, signal: interrupted.signal }))
+    results.push(
+      await oneRun(seed, { ...target, durationMs: minutes * 60_000, trace: values.trace, signal: interrupted.signal }),
+    )
     console.log(reportLines(results.at(-1) ?? never()).join('\n'))
     if (values.json !== undefined)
       writeFileSync(values.json, `${JSON.stringify(results.map(reportJson), jsonValue, 1)}\n`)
@@ -68,20 +72,22 @@ async function main(): Promise<number> {
 
 function oneRun(
   seed: number,
-  options: Target & { readonly durationMs: number; readonly signal: AbortSignal },
+  options: Target & { readonly durationMs: number; readonly trace: boolean; readonly signal: AbortSignal },
 ): Promise<ChaosResult> {
   console.error(`seed ${seed}: ${options.durationMs / 1_000} s against ${options.broken ?? options.target}`)
+  const say = (line: string) => console.error(line)
   return runChaos({
     seed,
     ...options,
     clients: 16,
     thinkMs: 20,
-    faults: { leastPauseMs: 300, mostPauseMs: 1_600 },
+    faults: { leastPauseMs: 200, mostPauseMs: 1_200 },
     cuts: { leastPauseMs: 100, mostPauseMs: 900 },
     restores: true,
     onSmallDisk: seed % 3 === 0,
     peersDirectory: null,
-    say: (line) => console.error(line),
+    say,
+    trace: options.trace ? say : () => undefined,
   })
 }
 
