@@ -13,9 +13,9 @@ export interface ToldEvent {
   readonly meta: Metadata
 }
 
-/** Reads an event for showing. Throws only where the metadata is none. */
+/** Reads an event for showing, whoever wrote it. */
 export function tellEvent(recorded: RecordedEvent): ToldEvent {
-  return { recorded, fact: factOf(recorded), meta: decodeMetadata(recorded.meta) }
+  return { recorded, fact: factOf(recorded), meta: metadataOf(recorded) }
 }
 
 /** One line of what it says. */
@@ -33,7 +33,7 @@ export function whoOf({ meta }: Pick<ToldEvent, 'meta'>): string {
 export function eventDocument({ recorded, meta }: ToldEvent): object {
   const { position, stream, revision, type, schema, eventId, commitNo, epoch, recordedAtUs } = recorded
   const { occurredAtUs, ...beside } = meta
-  const data: unknown = JSON.parse(Buffer.from(recorded.data).toString('utf8'))
+  const text = Buffer.from(recorded.data).toString('utf8')
   return {
     position,
     recordedAt: utcTime(recordedAtUs),
@@ -46,7 +46,28 @@ export function eventDocument({ recorded, meta }: ToldEvent): object {
     commitNo,
     epoch,
     ...beside,
-    data,
+    data: jsonOf(text),
+  }
+}
+
+/** What the data says; as text where it is no JSON, which others than the daemon may append. */
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+const nobody = { uid: -1, gid: -1, pid: 0, program: 'unknown', address: 'unknown', authentication: 'unknown' } as const
+
+/** The metadata; where it is not the daemon's, what stands for "not known". */
+function metadataOf({ meta, recordedAtUs }: RecordedEvent): Metadata {
+  try {
+    return decodeMetadata(meta)
+  } catch {
+    const ids = { commandId: '', correlationId: '', causationId: null, capsId: null }
+    return { hostId: '', occurredAtUs: recordedAtUs, actor: nobody, procedure: 'unknown', ...ids, reason: null }
   }
 }
 

@@ -2,8 +2,8 @@
 export type ExpectedRevision = 'any' | 'no_stream' | 'stream_exists' | bigint
 
 /**
- * A fact about to be appended. `data` and `meta` are UTF-8 JSON and are stored byte for byte; `eventId` is a UUID, `schema` the
- * schema version of `type`, from 1.
+ * A fact about to be appended. `data` and `meta` are UTF-8 JSON and are stored byte for byte: UTF-8 without NUL is checked, JSON is
+ * not. `eventId` is a UUID, `schema` the schema version of `type`, from 1.
  */
 export interface NewEvent {
   readonly eventId: string
