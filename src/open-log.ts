@@ -167,6 +167,7 @@ class Alarms {
       case 'quarantined':
       case 'listener-failed':
       case 'partition-failed':
+      case 'projection-failed':
         this.#logger.error(details, alarm.text)
     }
   }

@@ -1,14 +1,13 @@
 import pg from 'pg'
-import { readSqlFiles } from '../eventstore/package-files.ts'
 import { LogReads } from '../eventstore/log-reads.ts'
 import { clientConfig } from '../eventstore/postgres-client.ts'
 import { errorCode } from '../protocol/error-codes.ts'
 import { controlProcedures } from '../protocol/control-procedures.ts'
 import { projections } from '../open-log.ts'
 import { decodeRecorded } from '../readmodel/memory-read-models.ts'
-import { readDeadLetters } from '../readmodel/projection-book.ts'
-import { letterKey } from '../readmodel/dead-letters.ts'
+import { readDeadLetters, readPosition } from '../readmodel/projection-book.ts'
 import { ProjectionRun } from '../readmodel/projection-run.ts'
+import { readProjectionSql } from '../readmodel/projection-sql.ts'
 import { loadRows, readAllColumns } from '../readmodel/projection-tables.ts'
 import type { Projection } from '../readmodel/projection.ts'
 import { replayCheck } from '../readmodel/replay-check.ts'
@@ -42,26 +41,32 @@ async function askDaemon(config: Invocation['config']): Promise<ShownReplay | nu
 }
 
 async function replayHere(history: History): Promise<ShownReplay> {
-  const pool = new pg.Pool({ ...clientConfig(history.address, 'chronovisor replay'), max: 2 })
+  const pool = new pg.Pool({ ...clientConfig(history.address, 'chronovisor replay'), max: 4 })
   pool.on('error', () => undefined) // a connection that breaks while idle is replaced; a query in flight rejects
   try {
     const schema = 'public'
+    const live = projections.filter((projection) => projection.live)
+    const run = newRun(live)
     const { position } = await history.head()
-    const { columns, live } = await withClient(pool, async (client) => {
-      const found = await readAllColumns(client, { schema, projections })
-      const run = newRun()
+    const { columns, letters, background } = await withClient(pool, async (client) => {
+      const found = await readAllColumns(client, { schema, projections: live })
       for (const [table, tableColumns] of found) {
         await loadRows(client, { schema, columns: tableColumns, into: run.overlay(table).base, at: position })
       }
-      for (const letter of await readDeadLetters(client, projections)) {
-        run.deadLetters.set(letterKey(letter.projection, letter.stream), letter)
-      }
-      return { columns: found, live: run }
+      const following = projections.filter((projection) => !projection.live)
+      const reached = await Promise.all(
+        following.map(async (projection) => ({ projection, position: await readPosition(client, projection) })),
+      )
+      return { columns: found, letters: await readDeadLetters(client, projections), background: reached }
     })
-    const target = { pool, schema, columns }
-    const reader = new LogReads(pool)
     const report = await replayCheck({
-      ...{ projections, decode: decodeRecorded, sql: await readSql(), target, reader, live },
+      projections: live,
+      background: background.flatMap((each) =>
+        each.position === null ? [] : [{ projection: each.projection, position: each.position }],
+      ),
+      ...{ decode: decodeRecorded, sql: await readProjectionSql(projections), live: run, letters },
+      target: { pool, schema, columns },
+      reader: new LogReads(pool),
       position: () => position,
     })
     // The rows loaded above stand for the daemon's memory; they are the table's, whose differences are listed already.
@@ -72,17 +77,7 @@ async function replayHere(history: History): Promise<ShownReplay> {
   }
 }
 
-function newRun(): ProjectionRun {
+function newRun(live: readonly Projection[]): ProjectionRun {
   const ignore = (): void => undefined
-  return new ProjectionRun({ projections, decode: decodeRecorded, check: ignore, onQuarantine: ignore })
-}
-
-async function readSql(): Promise<ReadonlyMap<Projection, string>> {
-  const files = await readSqlFiles('projections')
-  return new Map(
-    projections.map((projection) => {
-      const name = `${projection.name.replaceAll('_', '-')}.sql`
-      return [projection, files.find((file) => file.name === name)?.text ?? ''] as const
-    }),
-  )
+  return new ProjectionRun({ projections: live, decode: decodeRecorded, check: ignore, onQuarantine: ignore })
 }

@@ -3,12 +3,14 @@ import type { CommitStatement } from '../eventstore/commit-participant.ts'
 import type { LogHead } from '../eventstore/recorded-event.ts'
 import type { Projection } from './projection.ts'
 import type { DeadLetter } from './dead-letters.ts'
+import { tableNames } from './projection-code.ts'
 import { createTables } from './projection-tables.ts'
 
-interface ProjectionRow {
+/** What is written down of a projection: `position` is null while it is live. */
+export interface ProjectionRow {
   readonly name: string
   readonly version: number
-  readonly state: 'building' | 'behind' | 'live'
+  readonly state: 'building' | 'behind' | 'live' | 'following'
   readonly position: bigint | null
   readonly tables: readonly string[]
 }
@@ -43,22 +45,63 @@ export function movePosition(
   }
 }
 
-/** The position up to which each projection's tables are built; those of another version, or none, are made anew and empty. */
-export async function preparePositions(
+/** What is written down of the projections. */
+export async function readProjections(client: Pick<ClientBase, 'query'>): Promise<readonly ProjectionRow[]> {
+  const { rows } = await client.query<ProjectionRow>(
+    'select name, version, state, position, tables from projection order by name',
+  )
+  return rows
+}
+
+/** Whether what is written down is of the same version and tables, so that it can be followed on. */
+export function isSameProjection(row: ProjectionRow, projection: Projection): boolean {
+  return row.version === projection.version && tableNames(projection).join() === row.tables.join()
+}
+
+/** How far the tables of a background projection are; null where they are another version's, or none. */
+export async function readPosition(client: ClientBase, projection: Projection): Promise<bigint | null> {
+  const row = (await readProjections(client)).find(({ name }) => name === projection.name)
+  return row !== undefined && isSameProjection(row, projection) ? row.position : null
+}
+
+/** Makes the tables of a projection that has none, empty. */
+export async function createEmpty(
   client: ClientBase,
-  projections: readonly Projection[],
-  { schema, sqlOf }: { readonly schema: string; readonly sqlOf: (projection: Projection) => Promise<string> },
-): Promise<ReadonlyMap<Projection, bigint>> {
-  const { rows } = await client.query<ProjectionRow>('select name, version, state, position, tables from projection')
-  const positions = new Map<Projection, bigint>()
-  for (const projection of projections) {
-    const row = rows.find((each) => each.name === projection.name)
-    const names = tableNames(projection)
-    const same = row?.version === projection.version && names.join() === row.tables.join()
-    if (!same) await rebuild(client, projection, { schema, sql: await sqlOf(projection), old: row?.tables ?? [] })
-    positions.set(projection, same ? (row.position ?? -1n) : -1n)
+  projection: Projection,
+  { sql }: { readonly sql: string },
+): Promise<void> {
+  await client.query('begin')
+  try {
+    await createTables(client, projection, { schema: 'public', sql })
+    await setPosition(client, projection, { state: projection.live ? 'building' : 'following', position: -1n })
+    await client.query('commit')
+  } catch (error) {
+    await client.query('rollback').catch(() => undefined)
+    throw new Error(`Cannot build projection "${projection.name}"`, { cause: error })
   }
-  return positions
+}
+
+/** Says which version of a live projection serves now. */
+export async function keepLive(client: ClientBase, projection: Projection): Promise<void> {
+  const { rowCount } = await client.query(
+    `update public.projection set version = $2::int4, tables = $3::text[] where name = $1::text and state = 'live'`,
+    [projection.name, projection.version, tableNames(projection)],
+  )
+  if (rowCount !== 1) throw new Error(`Cannot switch projection "${projection.name}": it is not live`)
+}
+
+/** Writes down how far a projection is whose tables have just been put in place. */
+export async function setPosition(
+  client: ClientBase,
+  projection: Projection,
+  { state, position }: { readonly state: 'building' | 'behind' | 'following'; readonly position: bigint },
+): Promise<void> {
+  await client.query(
+    `insert into public.projection (name, version, tables, state, position) values ($1::text, $2::int4, $3::text[], $4::text, $5::int8)
+      on conflict (name) do update set version = excluded.version, tables = excluded.tables, state = excluded.state,
+        position = excluded.position`,
+    [projection.name, projection.version, tableNames(projection), state, position],
+  )
 }
 
 /** Says that projections follow every commit from now on; they are at the end of the log. */
@@ -76,40 +119,12 @@ export async function enterLive(client: ClientBase, projections: readonly Projec
 export async function readDeadLetters(
   client: ClientBase,
   projections: readonly Projection[],
+  { schema }: { readonly schema: string } = { schema: 'public' },
 ): Promise<readonly DeadLetter[]> {
   const { rows } = await client.query<DeadLetter>(
     `select projection, stream, position, at_us as "atUs", attempts, last_tried_at_us as "lastTriedAtUs", error
-      from dead_letter where projection = any ($1::text[])`,
+      from "${schema}".dead_letter where projection = any ($1::text[])`,
     [projections.map(({ name }) => name)],
   )
   return rows
-}
-
-async function rebuild(
-  client: ClientBase,
-  projection: Projection,
-  { schema, sql, old }: { readonly schema: string; readonly sql: string; readonly old: readonly string[] },
-): Promise<void> {
-  await client.query('begin')
-  try {
-    for (const table of old) await client.query(`drop table if exists "${schema}"."${table}" cascade`)
-    await createTables(client, projection, { schema, sql })
-    await client.query('delete from dead_letter where projection = $1::text', [projection.name])
-    await client.query(
-      `insert into projection (name, version, state, position, tables) values ($1::text, $2::int4, 'building', -1, $3::text[])
-        on conflict (name) do update set version = excluded.version, state = excluded.state, position = excluded.position,
-          tables = excluded.tables`,
-      [projection.name, projection.version, tableNames(projection)],
-    )
-    await client.query('commit')
-  } catch (error) {
-    await client.query('rollback').catch(() => undefined)
-    throw new Error(`Cannot build projection "${projection.name}"`, { cause: error })
-  }
-}
-
-function tableNames(projection: Projection): readonly string[] {
-  return Object.values(projection.tables)
-    .map(({ name }) => name)
-    .toSorted()
 }

@@ -5,20 +5,24 @@ import type {
   ParticipantContext,
   StagedRequest,
 } from '../eventstore/commit-participant.ts'
-import { BoundedMap } from '../eventstore/bounded-map.ts'
-import { readSqlFiles } from '../eventstore/package-files.ts'
-import type { LogHead } from '../eventstore/recorded-event.ts'
+import type { LogHead, RecordedEvent } from '../eventstore/recorded-event.ts'
+import { BackgroundProjection } from './background-projection.ts'
 import { type CatchUpProgress, catchUp } from './catch-up.ts'
-import { decodeRecorded } from './memory-read-models.ts'
-import type { Projection } from './projection.ts'
-import { enterLive, leaveLive, movePosition, preparePositions, readDeadLetters } from './projection-book.ts'
 import { type DeadLetter, letterKey } from './dead-letters.ts'
+import { type ServingSwitched, switchLive } from './live-switch.ts'
+import { decodeRecorded } from './memory-read-models.ts'
+import { type OpeningProjections, openProjections, rebuildUnserved } from './open-projections.ts'
+import { PastViews } from './past-views.ts'
+import type { BuildProgress } from './projection-build.ts'
+import { enterLive, leaveLive, movePosition, readDeadLetters } from './projection-book.ts'
 import { type Decode, ProjectionRun } from './projection-run.ts'
+import { readProjectionSql } from './projection-sql.ts'
+import { type ProjectionStatus, readProjectionStatus } from './projection-status.ts'
 import { loadRows, readAllColumns } from './projection-tables.ts'
+import type { Projection } from './projection.ts'
 import { type ReplayReport, replayCheck } from './replay-check.ts'
-import { RowSet } from './row-set.ts'
 import { columnsOf, letterStatements, runStatements, type RunTarget } from './run-target.ts'
-import type { AnyTable } from './table.ts'
+import { switchBackground } from './background-switch.ts'
 import { type PastView, RowsView, type View } from './view.ts'
 import { withClient } from './with-client.ts'
 
@@ -30,40 +34,56 @@ export interface ReadModelsOptions {
   /** The SQL that makes a projection's tables; `projections/<name>.sql` (with dashes) unless told. */
   readonly sqlOf?: (projection: Projection) => Promise<string>
   readonly onAlarm?: (alarm: LogAlarm) => void
-  /** Hears how a rebuild at open gets on. */
+  /** Hears what an operator may want to know: builds that were taken over or discarded, views that had to go. */
+  readonly onNote?: (text: string) => void
+  /** Hears how a rebuild gets on. */
   readonly onProgress?: (progress: CatchUpProgress) => void
   /** Moments of the past whose rows are kept in memory. */
   readonly cachedMoments?: number
+  /** Wall clock, microseconds since 1970. */
+  readonly nowUs?: () => bigint
 }
 
 /** A moment of the past: the state right after an event, or as of a time (microseconds since 1970). */
 export type PastMoment = { readonly position: bigint } | { readonly timeUs: bigint }
 
-/** The read models that serve the daemon: rows in memory and in tables, changed in the transaction of every commit. */
+/** Which background projections a look at the past needs, and how long it may wait for them to get there (5 s unless told). */
+export interface AsOfOptions {
+  readonly background?: readonly Projection[]
+  readonly waitMs?: number
+}
+
+const waitMs = 5_000
+const switchLimitMs = 60_000
+
+/**
+ * The read models: live ones in memory and in tables, changed in the transaction of every commit; background ones in tables only, which
+ * follow the log from {@link follow} on.
+ */
 export class ReadModels implements CommitParticipant {
   readonly name = 'readmodel'
-  /** The present, as of the last commit. */
+  /** The present of the live projections, as of the last commit. */
   readonly view: View
   /** For decisions inside the commit turn: the present with what this batch has changed so far. */
   readonly turnView: View
   readonly #options: ReadModelsOptions
   readonly #decode: Decode
+  readonly #live: readonly Projection[]
+  readonly #background = new Map<Projection, BackgroundProjection>()
   readonly #run: ProjectionRun
-  readonly #moments: BoundedMap<bigint, Promise<PastView>>
-  #open: {
-    readonly context: ParticipantContext
-    readonly target: RunTarget
-    readonly sql: ReadonlyMap<Projection, string>
-  } | null = null
+  readonly #past: PastViews
+  readonly #stop = new AbortController()
+  #open: { readonly target: RunTarget; readonly opening: OpeningProjections } | null = null
   #position = -1n
   #stagedPosition = -1n
 
   constructor(options: ReadModelsOptions) {
     this.#options = options
     this.#decode = options.decode ?? decodeRecorded
-    this.#moments = new BoundedMap(options.cachedMoments ?? 8)
+    this.#past = new PastViews({ moments: options.cachedMoments ?? 8 })
+    this.#live = options.projections.filter(({ live }) => live)
     this.#run = new ProjectionRun({
-      projections: options.projections,
+      projections: this.#live,
       decode: this.#decode,
       check: (table, row) => columnsOf(this.#target, table).check(row),
       onQuarantine: (letter) => this.#report(letter),
@@ -79,34 +99,42 @@ export class ReadModels implements CommitParticipant {
 
   /** The streams that projections do not follow any more. */
   get deadLetters(): readonly DeadLetter[] {
-    return [...this.#run.deadLetters.values()]
+    const background = [...this.#background.values()].flatMap(({ deadLetters }) => [...deadLetters.values()])
+    return [...this.#run.deadLetters.values(), ...background]
   }
 
   fence(before: LogHead): readonly CommitStatement[] {
     return [leaveLive(before)]
   }
 
-  /** Loads the current rows, rebuilds what has another version, and catches up with the log. */
+  /** Loads the current rows, rebuilds live projections of another version, and catches up with the log. */
   async open(context: ParticipantContext): Promise<void> {
-    const { projections } = this.#options
-    const sql = await this.#readSql()
-    const sqlOf = async (projection: Projection) => sql.get(projection) ?? ''
+    const { projections, sqlOf, onNote = () => undefined } = this.#options
+    const opening: OpeningProjections = {
+      context,
+      sql: await readProjectionSql(projections, sqlOf),
+      decode: this.#decode,
+      nowUs: this.#options.nowUs ?? (() => BigInt(Date.now()) * 1000n),
+      onProgress: (progress) => this.#tell(progress),
+      onNote,
+    }
+    const positions = await openProjections(projections, opening)
     const schema = 'public'
-    const { positions, target } = await withClient(context.pool, async (client) => {
-      const prepared = await preparePositions(client, projections, { schema, sqlOf })
-      const columns = await readAllColumns(client, { schema, projections })
+    const target = await withClient(context.pool, async (client) => {
+      const columns = await readAllColumns(client, { schema, projections: this.#live })
       for (const [table, tableColumns] of columns) {
         await loadRows(client, { schema, columns: tableColumns, into: this.#run.overlay(table).base })
       }
-      for (const letter of await readDeadLetters(client, projections)) {
+      for (const letter of await readDeadLetters(client, this.#live)) {
         this.#run.deadLetters.set(letterKey(letter.projection, letter.stream), letter)
       }
-      return { positions: prepared, target: { pool: context.pool, schema, columns } }
+      return { pool: context.pool, schema, columns }
     })
-    this.#open = { context, target, sql }
-    await this.#catchUp(context, positions)
-    await withClient(context.pool, (client) => enterLive(client, projections, context.head))
+    this.#open = { target, opening }
+    await this.#catchUp(positions)
+    await withClient(context.pool, (client) => enterLive(client, this.#live, context.head))
     this.#position = context.head.position
+    for (const projection of projections) if (!projection.live) await this.#openBackground(projection)
   }
 
   stage({ events, kind, poison }: StagedRequest): () => void {
@@ -126,41 +154,120 @@ export class ReadModels implements CommitParticipant {
   committed(): void {
     this.#run.committed()
     this.#position = this.#stagedPosition
+    for (const background of this.#background.values()) background.wake()
   }
 
   dropped(): void {
     this.#run.dropped()
   }
 
-  /** The rows as they were at a moment of the past; kept for the next who asks. A moment that has not come yet is refused. */
-  async asOf(moment: PastMoment): Promise<PastView> {
-    const position = 'position' in moment ? moment.position : await this.#opened.context.positionAt(moment.timeUs)
+  /** Has the background projections follow the log, until {@link close} or the store is closed. */
+  follow(): void {
+    const signal = AbortSignal.any([this.#stop.signal, this.#opened.opening.context.signal])
+    for (const background of this.#background.values()) background.start(signal)
+  }
+
+  /** Ends the background projections after the batch that they are at; to be called before the store is closed. */
+  async close(): Promise<void> {
+    this.#stop.abort(new Error('The read models are closed'))
+    for (const background of this.#background.values()) await background.ended()
+  }
+
+  /**
+   * The rows as they were at a moment of the past; kept for the next who asks. A moment that has not come yet is refused. The background
+   * projections that are named are waited for where they are not there yet, and refused after `waitMs`: an answer is never half a one.
+   */
+  async asOf(moment: PastMoment, options: AsOfOptions = {}): Promise<PastView> {
+    const { context } = this.#opened.opening
+    const position = 'position' in moment ? moment.position : await context.positionAt(moment.timeUs)
     if (position > this.#position || position < -1n) {
       throw new Error(`Cannot look at position ${position}: the log has positions 0 to ${this.#position}`)
     }
-    const known = this.#moments.get(position)
-    if (known !== undefined) return known
-    const loading = this.#load(position)
-    this.#moments.set(position, loading)
-    loading.catch(() => this.#moments.delete(position))
-    return loading
+    const { columns, ...target } = this.#target
+    const named = options.background ?? []
+    const all = new Map(columns)
+    for (const projection of named) {
+      const background = this.#backgroundOf(projection.name)
+      await background.reach(position, { limitMs: options.waitMs ?? waitMs })
+      for (const [table, each] of background.target?.columns ?? []) all.set(table, each)
+    }
+    return this.#past.at(position, { projections: [...this.#live, ...named], target: { ...target, columns: all } })
   }
 
   /** Replays the whole log into shadow tables and compares them, and the rows in memory, with what serves. */
   replayCheck(
     options: { readonly onProgress?: (progress: CatchUpProgress) => void; readonly signal?: AbortSignal } = {},
   ): Promise<ReplayReport> {
-    const { context, target, sql } = this.#opened
+    const { target, opening } = this.#opened
     return replayCheck({
-      projections: this.#options.projections,
+      projections: this.#live,
+      background: [...this.#background.values()].flatMap(({ projection, target: tables, position }) =>
+        tables === null ? [] : [{ projection, position }],
+      ),
       decode: this.#decode,
-      sql,
+      sql: opening.sql,
       target,
-      reader: context.reader,
+      reader: opening.context.reader,
       live: this.#run,
+      letters: this.deadLetters,
       position: () => this.#position,
       ...options,
     })
+  }
+
+  /** How far each projection is, with its dead letters and its tables. */
+  async status(): Promise<readonly ProjectionStatus[]> {
+    const { context, nowUs } = this.#opened.opening
+    const found = await withClient(context.pool, (client) => readProjectionStatus(client, { nowUs: nowUs() }))
+    return found.map((status) => {
+      const background = [...this.#background.values()].find(({ projection }) => projection.name === status.name)
+      if (background === undefined) return status
+      const { position, activity } = background
+      const lagEvents = this.#position > position ? this.#position - position : 0n
+      const activityNow = activity === 'building' || activity === 'waiting' ? { activity } : {}
+      return { ...status, ...activityNow, position, lagEvents, lagSeconds: lagEvents === 0n ? 0 : status.lagSeconds }
+    })
+  }
+
+  /** A projection by its name, with its quarantined streams. Throws where there is none. */
+  projection(name: string): {
+    readonly projection: Projection
+    readonly letters: ReadonlyMap<string, DeadLetter>
+    readonly background: BackgroundProjection | null
+  } {
+    const projection = this.#options.projections.find((each) => each.name === name)
+    if (projection === undefined) {
+      const known = this.#options.projections.map((each) => `"${each.name}"`).join(', ')
+      throw new Error(`Cannot find projection "${name}": there are ${known}`)
+    }
+    const background = this.#background.get(projection) ?? null
+    return { projection, letters: background?.deadLetters ?? this.#run.deadLetters, background }
+  }
+
+  /** Where a commit that lets a quarantined stream be followed again finds the events that were missed. */
+  get missed(): Map<string, readonly RecordedEvent[]> {
+    return this.#run.missed
+  }
+
+  /**
+   * Puts a build that `buildProjection` has made ready in place, while everything goes on: it is caught up, and tables and rows in memory
+   * change places in one step. Throws where there is no such build, or it is of other code than runs here.
+   */
+  async switchTo(name: string, { limitMs = switchLimitMs } = {}): Promise<ServingSwitched> {
+    const { projection, background } = this.projection(name)
+    const { opening } = this.#opened
+    const parts = { projection, sql: opening.sql.get(projection) ?? '', decode: this.#decode, limitMs }
+    const switched =
+      background === null
+        ? await switchLive({
+            ...parts,
+            context: opening.context,
+            live: this.#run,
+            position: () => this.#position,
+          })
+        : await background.between(() => switchBackground({ ...parts, context: opening.context, background }))
+    this.#past.clear()
+    return switched
   }
 
   get #opened() {
@@ -172,14 +279,34 @@ export class ReadModels implements CommitParticipant {
     return this.#opened.target
   }
 
+  #backgroundOf(name: string): BackgroundProjection {
+    const { background } = this.projection(name)
+    if (background === null) throw new Error(`Cannot wait for projection "${name}": it is live`)
+    return background
+  }
+
+  async #openBackground(projection: Projection): Promise<void> {
+    const { opening } = this.#opened
+    const background = new BackgroundProjection({
+      projection,
+      decode: this.#decode,
+      pool: opening.context.pool,
+      reader: opening.context.reader,
+      head: () => this.#position,
+      rebuild: (signal) => rebuildUnserved(projection, { ...opening, signal }),
+      onQuarantine: (letter) => this.#report(letter),
+      onAlarm: (alarm) => this.#options.onAlarm?.(alarm),
+    })
+    await background.open()
+    this.#background.set(projection, background)
+  }
+
   /** Projections at the same position go together; mostly that is all of them, one commit behind. */
-  async #catchUp(
-    { reader, head, signal }: ParticipantContext,
-    positions: ReadonlyMap<Projection, bigint>,
-  ): Promise<void> {
+  async #catchUp(positions: ReadonlyMap<Projection, bigint>): Promise<void> {
+    const { reader, head, signal } = this.#opened.opening.context
     const onProgress = this.#options.onProgress
-    for (const from of new Set(positions.values())) {
-      const only = new Set(this.#options.projections.filter((projection) => positions.get(projection) === from))
+    for (const from of new Set(this.#live.map((projection) => positions.get(projection) ?? -1n))) {
+      const only = new Set(this.#live.filter((projection) => positions.get(projection) === from))
       await catchUp({
         run: this.#run,
         only,
@@ -194,40 +321,12 @@ export class ReadModels implements CommitParticipant {
     }
   }
 
-  async #load(position: bigint): Promise<PastView> {
-    const { pool, schema } = this.#target
-    const rows = new Map<AnyTable, RowSet>()
-    for (const [table, columns] of this.#target.columns) {
-      const into = new RowSet(table)
-      await loadRows(pool, { schema, columns, into, at: position })
-      rows.set(table, into)
-    }
-    const view = new RowsView((table) => rows.get(table) ?? missing(table))
-    return Object.assign(view, { position })
-  }
-
-  async #readSql(): Promise<ReadonlyMap<Projection, string>> {
-    const { projections, sqlOf } = this.#options
-    if (sqlOf !== undefined) {
-      return new Map(await Promise.all(projections.map(async (each) => [each, await sqlOf(each)] as const)))
-    }
-    const files = await readSqlFiles('projections')
-    const found = projections.map((projection) => {
-      const wanted = `${projection.name.replaceAll('_', '-')}.sql`
-      const file = files.find(({ name }) => name === wanted)
-      if (file === undefined)
-        throw new Error(`Cannot open projection "${projection.name}": projections/${wanted} does not exist`)
-      return [projection, file.text] as const
-    })
-    return new Map(found)
+  #tell({ projection, phase, position, target }: BuildProgress): void {
+    if (phase !== 'indexing') this.#options.onProgress?.({ projections: [projection], position, target })
   }
 
   #report(letter: DeadLetter): void {
     const text = `Projection "${letter.projection}" cannot follow stream "${letter.stream}" from position ${letter.position} on: ${letter.error}`
     this.#options.onAlarm?.({ kind: 'quarantined', text })
   }
-}
-
-function missing(table: AnyTable): never {
-  throw new Error(`Cannot find the rows of "${table.name}": no projection here has that table`)
 }

@@ -1,15 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import type { LogReader } from '../eventstore/log-reader.ts'
 import { type CatchUpProgress, catchUp } from './catch-up.ts'
+import type { DeadLetter } from './dead-letters.ts'
+import { PartialTables } from './partial-tables.ts'
 import type { Projection } from './projection.ts'
 import { PresumedLetters } from './presumed-letters.ts'
 import { type Decode, ProjectionRun } from './projection-run.ts'
 import { readResumptions } from './resumption.ts'
+import { ownSchema } from './scratch-schema.ts'
 import { createTables, readAllColumns } from './projection-tables.ts'
 import { sameRow } from './row-history.ts'
 import { columnsOf, type RunTarget } from './run-target.ts'
 import type { AnyTable } from './table.ts'
-import { withClient } from './with-client.ts'
 
 /** A version of a row that only one side has: `stored` in what serves, `replayed` in the replay. */
 export interface ReplayDifference {
@@ -33,12 +35,17 @@ export interface ReplayReport {
 
 /** What a replay check works on. */
 export interface ReplayCheck {
+  /** The live ones. */
   readonly projections: readonly Projection[]
+  /** The others, each compared as far as its tables are. */
+  readonly background: readonly { readonly projection: Projection; readonly position: bigint }[]
   readonly decode: Decode
   readonly sql: ReadonlyMap<Projection, string>
   readonly target: RunTarget
   readonly reader: LogReader
+  /** The rows in memory. */
   readonly live: ProjectionRun
+  readonly letters: readonly DeadLetter[]
   readonly position: () => bigint
   readonly onProgress?: (progress: CatchUpProgress) => void
   readonly signal?: AbortSignal
@@ -46,33 +53,37 @@ export interface ReplayCheck {
 
 const listedDifferences = 20
 const memoryTries = 50
+const backgroundRows = 50_000
+
+interface BackgroundReplay {
+  readonly projection: Projection
+  readonly position: bigint
+  readonly run: ProjectionRun
+  readonly partial: PartialTables
+}
 
 /** Replays all projections from position 0 into a schema of their own and compares every version of every row. */
 export async function replayCheck(check: ReplayCheck): Promise<ReplayReport> {
-  const schema = `replay_${randomBytes(8).toString('hex')}`
   const { pool } = check.target
-  await withClient(pool, (client) => client.query(`create schema "${schema}"`))
-  try {
-    const columns = await withClient(pool, async (client) => {
-      await client.query('begin')
-      for (const projection of check.projections) {
-        await createTables(client, projection, { schema, sql: check.sql.get(projection) ?? '' })
-      }
-      await client.query('commit')
-      return readAllColumns(client, { schema, projections: check.projections })
-    })
-    const resumptions = await Promise.all(check.projections.map((each) => readResumptions(check.reader, each)))
-    const presumed = new PresumedLetters(check.live.deadLetters.values(), resumptions.flat())
-    return await new Replay(check, { pool, schema, columns }, presumed).compare()
-  } finally {
-    await withClient(pool, (client) => client.query(`drop schema "${schema}" cascade`))
+  await using scratch = await ownSchema(pool, { name: `replay_${randomBytes(8).toString('hex')}` })
+  const { client, name: schema } = scratch
+  const projections = [...check.projections, ...check.background.map(({ projection }) => projection)]
+  await client.query('begin')
+  for (const projection of projections) {
+    await createTables(client, projection, { schema, sql: check.sql.get(projection) ?? '' })
   }
+  await client.query('commit')
+  const columns = await readAllColumns(client, { schema, projections })
+  const resumptions = await Promise.all(projections.map((each) => readResumptions(check.reader, each)))
+  const presumed = new PresumedLetters(check.letters, resumptions.flat())
+  return await new Replay(check, { pool, schema, columns }, presumed).compare()
 }
 
 class Replay {
   readonly #check: ReplayCheck
   readonly #shadow: RunTarget
   readonly #run: ProjectionRun
+  readonly #background: readonly BackgroundReplay[]
   #position = -1n
 
   constructor(check: ReplayCheck, shadow: RunTarget, presumed: PresumedLetters) {
@@ -85,6 +96,7 @@ class Replay {
       onQuarantine: () => undefined,
       presumed,
     })
+    this.#background = check.background.map((each) => ({ ...each, ...this.#backgroundRun(each.projection, presumed) }))
   }
 
   async compare(): Promise<ReplayReport> {
@@ -93,6 +105,7 @@ class Replay {
     for (let tries = 1; this.#position !== this.#check.position() && tries < memoryTries; tries += 1) {
       await this.#replayTo(this.#check.position())
     }
+    for (const each of this.#background) await this.#replayBackground(each)
     const differences: ReplayDifference[] = this.#position === this.#check.position() ? this.#memoryDifferences() : []
     const deadLetters = this.#letterDifferences()
     const tables = []
@@ -121,6 +134,28 @@ class Replay {
     this.#position = position
   }
 
+  #backgroundRun(projection: Projection, presumed: PresumedLetters) {
+    const partial = new PartialTables({ maxRows: backgroundRows })
+    const { decode } = this.#check
+    const check = (table: AnyTable, row: object) => columnsOf(this.#shadow, table).check(row)
+    const parts = { projections: [projection], decode, check, onQuarantine: () => undefined, presumed, partial }
+    return { run: new ProjectionRun(parts), partial }
+  }
+
+  async #replayBackground({ projection, position, run, partial }: BackgroundReplay): Promise<void> {
+    const { reader, signal } = this.#check
+    const only = new Set([projection])
+    const aborted = signal === undefined ? {} : { signal }
+    const work = { run, only, partial, target: this.#shadow, reader, from: -1n, to: position, record: () => [] }
+    await catchUp({ ...work, ...aborted })
+  }
+
+  /** Up to where a table can be compared. */
+  #comparedTo(table: AnyTable): bigint {
+    const behind = this.#background.find(({ projection }) => Object.values(projection.tables).includes(table))
+    return behind?.position ?? this.#position
+  }
+
   /** Versions that begin after the replay's end are left out, ends after it are no ends. */
   async #tableDifferences(table: AnyTable) {
     const names = columnsOf(this.#shadow, table).columns.map(({ name }) => `"${name}"`)
@@ -143,14 +178,15 @@ class Replay {
       versions: bigint
       count: bigint
       listed: readonly { readonly only: 'stored' | 'replayed'; readonly row: string }[]
-    }>(text, [this.#position])
+    }>(text, [this.#comparedTo(table)])
     const [row] = rows
     const differences = (row?.listed ?? []).map((each) => ({ ...each, table: table.name, where: 'table' as const }))
     return { versions: row?.versions ?? 0n, count: row?.count ?? 0n, differences }
   }
 
   #memoryDifferences(): ReplayDifference[] {
-    return [...this.#shadow.columns.keys()].flatMap((table) => {
+    const tables = this.#check.projections.flatMap((projection) => Object.values(projection.tables))
+    return tables.flatMap((table) => {
       const stored = this.#check.live.overlay(table).base
       const replayed = this.#run.overlay(table).base
       const onlyIn = (side: typeof stored, { other, only }: { other: typeof stored; only: 'stored' | 'replayed' }) =>
@@ -169,17 +205,18 @@ class Replay {
   }
 
   #letterDifferences(): string[] {
-    const describe = (run: ProjectionRun) =>
+    const describe = (letters: readonly DeadLetter[]) =>
       new Set(
-        [...run.deadLetters.values()]
+        letters
           .filter(({ position }) => position <= this.#position)
           .map(
             ({ projection, stream, position }) =>
               `projection "${projection}", stream "${stream}", position ${position}`,
           ),
       )
-    const stored = describe(this.#check.live)
-    const replayed = describe(this.#run)
+    const runs = [this.#run, ...this.#background.map(({ run }) => run)]
+    const stored = describe(this.#check.letters)
+    const replayed = describe(runs.flatMap((run) => [...run.deadLetters.values()]))
     return [...[...stored].filter((text) => !replayed.has(text)), ...[...replayed].filter((text) => !stored.has(text))]
   }
 }

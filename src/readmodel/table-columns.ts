@@ -116,17 +116,26 @@ function jsonOf(type: string, value: unknown): unknown {
   return value === null ? null : columnTypes[type]?.toJson(value)
 }
 
+/** All columns of a table, temporal ones included; none where it does not exist. */
+export async function readTableColumns(
+  client: ClientBase,
+  { schema, table }: { readonly schema: string; readonly table: string },
+): Promise<readonly Column[]> {
+  const { rows } = await client.query<Column>(
+    `select a.attname as name, format_type(a.atttypid, null) as type, a.attnotnull as "notNull"
+      from pg_attribute a where a.attrelid = to_regclass(quote_ident($1::text) || '.' || quote_ident($2::text))
+        and a.attnum > 0 and not a.attisdropped order by a.attnum`,
+    [schema, table],
+  )
+  return rows
+}
+
 /** Reads the columns of a table in a schema. Throws where it does not exist or is not as a temporal table must be. */
 export async function readColumns(
   client: ClientBase,
   { schema, table }: { readonly schema: string; readonly table: AnyTable },
 ): Promise<TableColumns> {
-  const { rows } = await client.query<Column>(
-    `select a.attname as name, format_type(a.atttypid, null) as type, a.attnotnull as "notNull"
-      from pg_attribute a where a.attrelid = to_regclass(quote_ident($1::text) || '.' || quote_ident($2::text))
-        and a.attnum > 0 and not a.attisdropped order by a.attnum`,
-    [schema, table.name],
-  )
+  const rows = await readTableColumns(client, { schema, table: table.name })
   const complain = (why: string): never => {
     throw new Error(`Cannot use table "${table.name}" as a read model: ${why}`)
   }
