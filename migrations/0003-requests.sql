@@ -12,6 +12,10 @@ comment on column request.request_id is 'UUIDv7 given by the caller';
 comment on column request.first_pos is 'Position of its first event';
 comment on column request.last_pos is 'Position of its last event';
 
+-- An as-of answer never changes: the next writer has to stamp later than every time for which one was given.
+alter table writer add column as_of_us bigint;
+comment on column writer.as_of_us is 'The latest time after the last commit for which an answer was given, microseconds since 1970';
+
 -- The same guarantees by less: a commit refers to number and end of its predecessor at once, so a second successor would need the same
 -- number, and a second genesis the number 0. One look-up instead of two, three indexes instead of four.
 alter table commit
@@ -28,3 +32,21 @@ alter table commit
     commit_no = coalesce(prev_commit, -1) + 1 and first_pos = coalesce(prev_last, -1) + 1
     and case when commit_no = 0 then last_pos = -1 else last_pos >= first_pos end
     and epoch >= 0 and length(root) = 32);
+
+-- The last revision of a stream whose first event is at `first_pos`, -1 where it has none: looked for in the newest partition first, so
+-- that a stream in use costs one probe however many partitions there are.
+create function stream_last_revision(of_stream bigint, first_pos bigint) returns bigint
+language plpgsql stable set plan_cache_mode = force_generic_plan as $$
+declare
+  size  bigint := (select partition_events from log);
+  part  bigint := (select last_pos / size from commit order by commit_no desc limit 1);
+  found bigint;
+begin
+  while part >= first_pos / size loop
+    select e.revision into found from event e
+      where e.stream_id = of_stream and e.pos >= part * size and e.pos < (part + 1) * size order by e.revision desc limit 1;
+    if found is not null then return found; end if;
+    part := part - 1;
+  end loop;
+  return -1;
+end $$;

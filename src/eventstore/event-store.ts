@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { checkAppend } from './append-request.ts'
+import type { AsOfFloor } from './as-of-floor.ts'
 import { BlobReads } from './blob-reads.ts'
 import type { LogAlarm } from './commit-participant.ts'
 import type { CommitWriter } from './commit-writer.ts'
@@ -30,6 +31,7 @@ export interface EventStoreParts {
   readonly listeners: CommitListeners
   readonly settled: () => Promise<void>
   readonly stop: AbortController
+  readonly asOf: AsOfFloor
 }
 
 /** The log, opened as its one writer. */
@@ -86,10 +88,11 @@ export class EventStore implements LogReader {
 
   /**
    * The position of the last event recorded at or before a time, for an answer that will never change: later commits are stamped after
-   * it. Throws where the time has not come yet.
+   * it, by this writer and by every next one. Throws where the time has not come yet, {@link FencedError} where another writer holds it.
    */
   async positionAt(timeUs: bigint): Promise<bigint> {
     await this.#parts.writer.holdAsOf(timeUs)
+    if (timeUs > this.head.recordedAtUs) await this.#parts.asOf.raise(timeUs)
     return this.#parts.reads.positionAt(timeUs)
   }
 

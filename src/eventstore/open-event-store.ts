@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { FencedError, InvalidAppendError, LogUnavailableError } from './append-errors.ts'
 import { checkAppend } from './append-request.ts'
+import { AsOfFloor } from './as-of-floor.ts'
 import { Batch } from './batch.ts'
 import type { CommitParticipant, LogAlarm } from './commit-participant.ts'
 import { planCommit } from './commit-plan.ts'
@@ -92,13 +93,13 @@ class Opening {
     const { options, limits } = { options: this.#options, limits: this.#limits }
     await this.#session.open({ lockWaitMs: limits.lockWaitMs, signal: this.#signal })
     await migrate(this.#session.client)
-    await this.#session.recordHolder()
+    const asOfUs = await this.#session.recordHolder()
     const log = { hostId: options.hostId, nowUs: this.#nowUs(), partitionEvents: limits.partitionEvents }
     const { partitionEvents } = await ensureLog(this.#session.client, log)
     const before = await readHead(this.#session.client)
     const from = { nextPosition: before.position + 1n, size: partitionEvents, alarm: this.#alarm }
     const partitions = new Partitions(this.#pool, from)
-    const { head, tree } = await this.#fence(partitions)
+    const { head, tree } = await this.#fence(partitions, asOfUs)
     this.#live.ring.restart(head.position + 1n)
     const { writer, store } = this.#assemble({ head, tree }, partitions)
     const positionAt = (timeUs: bigint) => store.positionAt(timeUs)
@@ -125,13 +126,14 @@ class Opening {
   }
 
   /** The first commit: waits for whatever a dying writer still has in flight, and where that wins, starts again after it. */
-  async #fence(partitions: Partitions): Promise<Fenced> {
+  async #fence(partitions: Partitions, asOfUs: bigint): Promise<Fenced> {
     for (let tries = 1; ; tries += 1) {
       await this.#names.open()
       const before = await readHead(this.#session.client)
       const tree = await readTree(this.#session.client, { head: before, reader: this.#reads })
       const now = this.#nowUs()
-      const recordedAtUs = now > before.recordedAtUs ? now : before.recordedAtUs + 1n
+      const floor = asOfUs > before.recordedAtUs ? asOfUs : before.recordedAtUs
+      const recordedAtUs = now > floor ? now : floor + 1n
       const epoch = before.epoch + 1
       const batch = new Batch(before, { names: this.#names, memos: this.#memos, recordedAtUs, epoch })
       const writes = this.#options.fence({ epoch, firstStart: before.position === -1n })
@@ -189,6 +191,7 @@ class Opening {
       listeners,
       settled,
       stop,
+      asOf: new AsOfFloor(this.#pool, session.token),
     })
     return { writer, store }
   }

@@ -71,15 +71,22 @@ export class WriterSession {
     }
   }
 
-  /** Writes down who holds the log; the lock is held and the schema current. */
-  async recordHolder(): Promise<void> {
+  /** Names this opener in the log's database, as long as no other was recorded. */
+  get token(): string {
+    return this.#token
+  }
+
+  /** Writes down who holds the log; the lock is held and the schema current. Returns the time up to which former writers gave answers. */
+  async recordHolder(): Promise<bigint> {
     const { pid, startedAtUs, host } = this.#options.holder
-    await this.client.query(
+    const { rows } = await this.client.query<{ as_of_us: bigint | null }>(
       `insert into writer (session, pid, started_at_us, host) values ($1::uuid, $2::int8, $3::int8, $4::text)
         on conflict (one) do update set session = excluded.session, pid = excluded.pid,
-          started_at_us = excluded.started_at_us, host = excluded.host`,
+          started_at_us = excluded.started_at_us, host = excluded.host
+        returning as_of_us`,
       [this.#token, pid, startedAtUs, host],
     )
+    return rows[0]?.as_of_us ?? -1n
   }
 
   /**
