@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { logFeedPath } from './compose-log-feed.ts'
 import type { Config } from './config.ts'
 import type { PostgresAddress } from './eventstore/postgres-address.ts'
 import { groupIdOf } from './host/group-id.ts'
@@ -32,7 +33,7 @@ export function writeDaemonFile(daemon: {
     version: daemonVersion(),
     driver,
     database: daemon.database,
-    sockets: { readWrite: readWrite?.path, readOnly: readOnly?.path },
+    sockets: { readWrite: readWrite?.path, readOnly: readOnly?.path, logFeed: logFeedPath(config) },
     stateDir: config.stateDir,
     ...(daemon.grpc === null ? {} : { grpc: daemon.grpc }),
     uri: `${uri}?socket=${readWrite?.path ?? ''}`,

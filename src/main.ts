@@ -12,6 +12,7 @@ import { record } from './commands/record.ts'
 import { composeDriver, type Hypervisor } from './compose-driver.ts'
 import { composeGrpc } from './compose-grpc.ts'
 import { composeHost } from './compose-host.ts'
+import { composeLogFeed } from './compose-log-feed.ts'
 import type { Config } from './config.ts'
 import { lockStateDirectory } from './daemon-lock.ts'
 import { connectionFacts, describeHost } from './describe-host.ts'
@@ -65,6 +66,7 @@ export async function startDaemon(config: Config, logger: Logger, seams: Seams =
     await openDatabase(config, { info: (message) => logger.info(message), warn: (message) => logger.warn(message) }),
   )
   const log = opened.use(await openLog({ config, database, hypervisor, logger }))
+  opened.use(await composeLogFeed({ config, log, logger }))
   const grpc = opened.use(await composeGrpc({ config, log, logger }))
   const daemon = new RunningDaemon({ config, logger, hypervisor, database, log, grpc, seams })
   await daemon.start()

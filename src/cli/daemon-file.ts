@@ -15,7 +15,7 @@ const daemonFileSchema = v.object({
     database: v.exactOptional(v.string()),
     user: v.exactOptional(v.string()),
   }),
-  sockets: v.object({ readWrite: v.string(), readOnly: v.string() }),
+  sockets: v.object({ readWrite: v.string(), readOnly: v.string(), logFeed: v.exactOptional(v.string()) }),
   stateDir: v.string(),
   grpc: v.exactOptional(v.string()),
   uri: v.string(),
