@@ -11,6 +11,7 @@ import { movePosition, readDeadLetters, readPosition } from './projection-book.t
 import { type Decode, ProjectionRun } from './projection-run.ts'
 import { readAllColumns } from './projection-tables.ts'
 import type { Projection } from './projection.ts'
+import { ReadModelRefusal } from './read-model-refusal.ts'
 import { columnsOf, letterStatements, type RunTarget } from './run-target.ts'
 import { withClient } from './with-client.ts'
 
@@ -146,7 +147,7 @@ export class BackgroundProjection {
       this.#waiting = this.#waiting.filter((each) => each !== waiting)
     }
     if (this.#position >= position) return
-    throw new Error(
+    throw new ReadModelRefusal(
       `Cannot look at position ${position} of projection "${this.projection.name}": it is ${this.activity}, at position ${this.#position}, and did not get there within ${limitMs} ms`,
     )
   }

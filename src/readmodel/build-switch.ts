@@ -5,6 +5,7 @@ import { buildSchema } from './projection-build.ts'
 import { keepLive, setPosition } from './projection-book.ts'
 import { tableNames } from './projection-code.ts'
 import type { Projection } from './projection.ts'
+import { ReadModelRefusal } from './read-model-refusal.ts'
 import { ownSchema, type ScratchSchema } from './scratch-schema.ts'
 import { retiredSchema, type SwitchedTables, switchTables } from './switch-tables.ts'
 
@@ -105,7 +106,7 @@ export async function untilUnlocked<T>(
         await sleep(pauseMs, undefined, signal === undefined ? {} : { signal })
         continue
       }
-      throw new Error(
+      throw new ReadModelRefusal(
         `Cannot switch projection "${projection.name}": ${await holdersOf(pool, projection)} for more than ${limitMs / 1000} s; the build is kept, end them and switch again`,
         { cause: error },
       )

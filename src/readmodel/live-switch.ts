@@ -10,6 +10,7 @@ import { projectionCode } from './projection-code.ts'
 import type { Decode, ProjectionRun } from './projection-run.ts'
 import { loadRowsInPages, readAllColumns } from './projection-tables.ts'
 import type { Projection } from './projection.ts'
+import { ReadModelRefusal } from './read-model-refusal.ts'
 import { readResumptions } from './resumption.ts'
 import { dropScratch, ownSchema } from './scratch-schema.ts'
 import { withClient } from './with-client.ts'
@@ -87,10 +88,10 @@ export async function requireBuild(
 ) {
   const build = (await readBuilds(client)).find(({ name }) => name === projection.name)
   const cannot = `Cannot switch projection "${projection.name}"`
-  if (build === undefined) throw new Error(`${cannot}: there is no build of it`)
-  if (build.state !== 'ready') throw new Error(`${cannot}: its build is not finished`)
+  if (build === undefined) throw new ReadModelRefusal(`${cannot}: there is no build of it`)
+  if (build.state !== 'ready') throw new ReadModelRefusal(`${cannot}: its build is not finished`)
   if (build.version !== projection.version || build.code !== projectionCode(projection, sql)) {
-    throw new Error(
+    throw new ReadModelRefusal(
       `${cannot}: the build is of version ${build.version} of another program, this one serves version ${projection.version}; a restart with that program switches to it`,
     )
   }
@@ -117,7 +118,9 @@ class KeptUp {
   async comeNear(): Promise<void> {
     for (let round = 0; this.#work.position() - this.#position > nearEvents; round += 1) {
       if (round === maxRounds) {
-        throw new Error(`Cannot switch projection "${this.#work.projection.name}": the log grows faster than the build`)
+        throw new ReadModelRefusal(
+          `Cannot switch projection "${this.#work.projection.name}": the log grows faster than the build`,
+        )
       }
       await this.takeRest()
     }

@@ -5,7 +5,7 @@ import type {
   ParticipantContext,
   StagedRequest,
 } from '../eventstore/commit-participant.ts'
-import type { LogHead, RecordedEvent } from '../eventstore/recorded-event.ts'
+import type { LogHead } from '../eventstore/recorded-event.ts'
 import { BackgroundProjection } from './background-projection.ts'
 import { type CatchUpProgress, catchUp } from './catch-up.ts'
 import { type DeadLetter, letterKey } from './dead-letters.ts'
@@ -13,6 +13,7 @@ import { type ServingSwitched, switchLive } from './live-switch.ts'
 import { decodeRecorded } from './memory-read-models.ts'
 import { type OpeningProjections, openProjections, rebuildUnserved } from './open-projections.ts'
 import { PastViews } from './past-views.ts'
+import { type PreparedResumption, prepareResumption, resumedLater } from './prepare-resumption.ts'
 import type { BuildProgress } from './projection-build.ts'
 import { enterLive, leaveLive, movePosition, readDeadLetters } from './projection-book.ts'
 import { type Decode, ProjectionRun } from './projection-run.ts'
@@ -20,6 +21,7 @@ import { readProjectionSql } from './projection-sql.ts'
 import { type ProjectionStatus, readProjectionStatus } from './projection-status.ts'
 import { loadRows, readAllColumns } from './projection-tables.ts'
 import type { Projection } from './projection.ts'
+import { ReadModelRefusal } from './read-model-refusal.ts'
 import { type ReplayReport, replayCheck } from './replay-check.ts'
 import { columnsOf, letterStatements, runStatements, type RunTarget } from './run-target.ts'
 import { switchBackground } from './background-switch.ts'
@@ -238,15 +240,33 @@ export class ReadModels implements CommitParticipant {
     const projection = this.#options.projections.find((each) => each.name === name)
     if (projection === undefined) {
       const known = this.#options.projections.map((each) => `"${each.name}"`).join(', ')
-      throw new Error(`Cannot find projection "${name}": there are ${known}`)
+      throw new ReadModelRefusal(`Cannot find projection "${name}": there are ${known}`)
     }
     const background = this.#background.get(projection) ?? null
     return { projection, letters: background?.deadLetters ?? this.#run.deadLetters, background }
   }
 
-  /** Where a commit that lets a quarantined stream be followed again finds the events that were missed. */
-  get missed(): Map<string, readonly RecordedEvent[]> {
-    return this.#run.missed
+  /** Prepares to record that a projection is to follow a quarantined stream again. Throws where the stream is not quarantined in it. */
+  async prepareResumption(name: string, stream: string): Promise<PreparedResumption> {
+    const { letters, background } = this.projection(name)
+    const letter = letters.get(letterKey(name, stream))
+    if (letter === undefined) {
+      throw new ReadModelRefusal(
+        `Cannot have projection "${name}" follow stream "${stream}" again: it is not quarantined there`,
+      )
+    }
+    if (background !== null) return resumedLater(letter)
+    return prepareResumption(letter, { reader: this.#opened.opening.context.reader, missed: this.#run.missed })
+  }
+
+  /** The letter of a stream after the event at a position, null where it is followed; a background projection is waited for. */
+  async letterAfter(
+    position: bigint,
+    { projection, stream, limitMs = waitMs }: { projection: string; stream: string; limitMs?: number },
+  ): Promise<DeadLetter | null> {
+    const { letters, background } = this.projection(projection)
+    await background?.reach(position, { limitMs })
+    return letters.get(letterKey(projection, stream)) ?? null
   }
 
   /**

@@ -3,6 +3,7 @@ import { projectionStream } from '../events/stream-names.ts'
 import type { LogReader } from '../eventstore/log-reader.ts'
 import type { RecordedEvent } from '../eventstore/recorded-event.ts'
 import type { Projection } from './projection.ts'
+import { ReadModelRefusal } from './read-model-refusal.ts'
 import type { Moment } from './row-history.ts'
 
 /** A recorded wish that a projection follow a quarantined stream again: from the event that it could not take, or without that one. */
@@ -64,7 +65,7 @@ export async function readMissedEvents(
     if (event.position >= missed.end) continue
     events.push(event)
     if (events.length > maxEvents) {
-      throw new Error(
+      throw new ReadModelRefusal(
         `Cannot have projection "${missed.projection}" follow stream "${missed.stream}" again: it has missed more than ${maxEvents} events, rebuild the projection instead`,
       )
     }

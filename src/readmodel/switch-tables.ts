@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg'
 import { messageOf, postgresFailure } from '../eventstore/postgres-failure.ts'
+import { ReadModelRefusal } from './read-model-refusal.ts'
 
 /** What takes whose place. */
 export interface TableSwitch {
@@ -20,9 +21,6 @@ export interface SwitchedTables {
   readonly lockedMs: number
   readonly droppedViews: readonly string[]
 }
-
-/** A switch that does not go: a view of somebody else does not fit the new tables. */
-export class SwitchRefusedError extends Error {}
 
 /** The schema in which the former tables wait to be dropped. */
 export function retiredSchema(projection: string): string {
@@ -135,7 +133,7 @@ async function placeViews(
   const dropped: string[] = []
   const misfit = async (view: View, why: string) => {
     if (swap.misfits === 'refuse') {
-      throw new SwitchRefusedError(
+      throw new ReadModelRefusal(
         `Cannot switch projection "${swap.projection}": ${view.kind} ${view.name} does not fit its new tables (${why}); change or drop it first`,
       )
     }
