@@ -30,6 +30,8 @@ export interface ScratchOptions {
   readonly port?: number
   /** Where its directory is made; /tmp unless told. The server's user must be able to pass it. */
   readonly parent?: string
+  /** Whose programs; what CHRONOVISOR_TEST_POSTGRES says unless told. `debian` only where `requireTool('postgresql-15')` says that it is there. */
+  readonly server?: 'embedded' | 'debian'
   /** The data directory of a stopped server to start from a copy of. */
   readonly dataFrom?: string
 }
@@ -72,7 +74,7 @@ export class ScratchPostgres implements AsyncDisposable {
     try {
       const account: Account = userInfo().uid === 0 ? (accountOf('postgres') ?? accountOf('nobody') ?? {}) : {}
       await chmod(directory, 0o755)
-      const binDir = await findBinaries(directory)
+      const binDir = await findBinaries(directory, options.server ?? wantedServer())
       if (account.uid !== undefined && account.gid !== undefined) await chown(directory, account.uid, account.gid)
       const scratch = new ScratchPostgres(directory, { binDir, account, options })
       const initdb = ['-D', scratch.dataDir, '-U', role, '--auth=trust', '--locale=C', '--encoding=UTF8', '--no-sync']
@@ -92,6 +94,11 @@ export class ScratchPostgres implements AsyncDisposable {
   /** The directory of the server's socket, `.s.PGSQL.<port>`. */
   get socketDir(): string {
     return this.#directory
+  }
+
+  /** Where the server's programs are. */
+  get binDir(): string {
+    return this.#binDir
   }
 
   /** Where the cluster's files are. */
@@ -179,8 +186,12 @@ export class ScratchPostgres implements AsyncDisposable {
   }
 }
 
-async function findBinaries(directory: string): Promise<string> {
-  if (process.env['CHRONOVISOR_TEST_POSTGRES'] !== 'debian') return (await installEmbeddedBinaries(directory)).binDir
+function wantedServer(): 'embedded' | 'debian' {
+  return process.env['CHRONOVISOR_TEST_POSTGRES'] === 'debian' ? 'debian' : 'embedded'
+}
+
+async function findBinaries(directory: string, server: 'embedded' | 'debian'): Promise<string> {
+  if (server === 'embedded') return (await installEmbeddedBinaries(directory)).binDir
   const binDir = findPostgresql(15)
   if (binDir === null) throw new Error('Cannot start a scratch PostgreSQL: the distribution’s is not installed')
   return binDir
