@@ -1,3 +1,4 @@
+import { status } from '@grpc/grpc-js'
 import { isFactType } from '../events/catalogue.ts'
 import type { Metadata } from '../events/metadata.ts'
 import { isOwnStream } from '../events/own-streams.ts'
@@ -5,7 +6,7 @@ import { categoryOf } from '../events/stream-names.ts'
 import { uuidV7 } from '../util/uuid-v7.ts'
 import type { AppendTarget, ProposedEvent } from './append-request.ts'
 import type { CallContext } from './call-services.ts'
-import { accessDenied, appendTooBig } from './call-refused-error.ts'
+import { accessDenied, appendTooBig, CallRefusedError } from './call-refused-error.ts'
 import { storedEvent } from './stored-event.ts'
 
 /** What an append has done: the last revision of its stream, and the position of its last event. Null where there is none. */
@@ -77,9 +78,8 @@ function checkMayAppend(stream: string, events: readonly ProposedEvent[], { peer
     throw accessDenied(`${refused}: streams of category "${categoryOf(stream)}" are the daemon's own`)
   }
   if (stream.startsWith('$$')) {
-    throw accessDenied(
-      `${refused}: metadata of streams is not served, this log keeps every event for everybody who may read`,
-    )
+    const why = 'metadata of streams is not served, this log keeps every event'
+    throw new CallRefusedError(status.UNIMPLEMENTED, `${refused}: ${why}`)
   }
   if (stream.startsWith('$')) throw accessDenied(`${refused}: this log has no system streams`)
   const own = events.find(({ metadata }) => isFactType(metadata['type'] ?? ''))
