@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { BlobReads } from '../eventstore/blob-reads.ts'
 import type { BlobReader } from '../eventstore/event-store-options.ts'
+import { LogFeedClient } from '../eventstore/log-feed-client.ts'
 import type { LogReader } from '../eventstore/log-reader.ts'
 import { LogReads } from '../eventstore/log-reads.ts'
 import type { PostgresAddress } from '../eventstore/postgres-address.ts'
@@ -32,14 +33,17 @@ export class History implements AsyncDisposable {
   /** For the checks that the engine of the read models makes. */
   readonly pool: pg.Pool
 
-  /** Use {@link openHistory}. */
-  constructor(address: PostgresAddress) {
+  readonly #reads: LogReads
+
+  /** Use {@link openHistory}. `feed` is where the daemon tells of commits. */
+  constructor(address: PostgresAddress, { feed }: { readonly feed?: string | undefined } = {}) {
     const config = clientConfig(address, 'chronovisor cli')
     const options = `${config.options ?? ''} -c default_transaction_read_only=on`
     this.address = address
     this.pool = new pg.Pool({ ...config, options, max: connections })
     this.pool.on('error', () => undefined) // a connection that breaks while idle is replaced; a query in flight rejects
-    this.log = new LogReads(this.pool)
+    this.#reads = new LogReads(this.pool, feed === undefined ? {} : { hints: new LogFeedClient(feed) })
+    this.log = this.#reads
     this.blobs = new BlobReads(this.pool, { cachedBytes: cachedBlobBytes })
   }
 
@@ -89,6 +93,7 @@ export class History implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#reads.close()
     await this.pool.end()
   }
 }
@@ -98,8 +103,8 @@ export class History implements AsyncDisposable {
  * directory. Throws {@link CliError} that says where it looked.
  */
 export async function openHistory(config: LogPlace): Promise<History> {
-  const { address, name } = findDatabase(config)
-  const history = new History(address)
+  const { address, name, feed } = findDatabase(config)
+  const history = new History(address, { feed })
   try {
     await history.rows('select 1 from log limit 1')
     return history
@@ -119,7 +124,11 @@ export async function positionOption(
   return await history.positionOf(parseMoment(option, nowUs), nowUs)
 }
 
-function findDatabase({ database, socketDir }: LogPlace): { address: PostgresAddress; name: string } {
+function findDatabase({ database, socketDir }: LogPlace): {
+  readonly address: PostgresAddress
+  readonly name: string
+  readonly feed?: string | undefined
+} {
   if (database !== null) return { address: { connectionString: database }, name: 'the database of --database' }
   const daemon = readDaemonFile(socketDir)
   if (daemon === null) {
@@ -130,7 +139,7 @@ function findDatabase({ database, socketDir }: LogPlace): { address: PostgresAdd
   const state = isRunning(daemon)
     ? `of the daemon (process ${daemon.pid})`
     : `that daemon ${daemon.pid}, which ended, has used`
-  return { address: daemon.database, name: `the database ${state}` }
+  return { address: daemon.database, name: `the database ${state}`, feed: daemon.sockets.logFeed }
 }
 
 function whyNotReadable(error: unknown, name: string): string {

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
 import { catalogue } from '../events/catalogue.ts'
 import { domainStream } from '../events/stream-names.ts'
@@ -14,7 +13,6 @@ import { parseMoment } from './moment.ts'
 import { toJson } from './output.ts'
 import { tellEvent, eventDocument } from './told-event.ts'
 
-const pollMs = 250
 /** Events that may be collected before they are shown, where the last ones are wanted in the order of the log. */
 const mostCollected = 1_000_000
 
@@ -173,7 +171,7 @@ async function* limited<T>(items: AsyncIterable<T>, most: number): AsyncGenerato
   }
 }
 
-/** Shows what is there, then whatever comes, until the program is ended. */
+/** Shows what is there, then whatever comes, until the program is told to end. */
 async function follow(
   history: History,
   wish: {
@@ -183,16 +181,25 @@ async function follow(
   },
 ): Promise<number> {
   const { selection, newest, show } = wish
-  for await (const event of chosen(history, { selection, newest, reverse: false })) show(event)
-  let next = selection.last + 1n > selection.first ? selection.last + 1n : selection.first
-  for (;;) {
-    for await (const event of history.log.readAll({ from: next })) {
-      next = event.position + 1n
-      const wanted = selection.stream === null || event.stream === selection.stream
-      if (wanted && (selection.types === null || selection.types.has(event.type))) show(event)
-    }
-    await sleep(pollMs)
+  const stop = new AbortController()
+  const end = (): void => stop.abort()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, end)
+  for await (const event of chosen(history, { selection, newest, reverse: false })) {
+    if (stop.signal.aborted) return exitCode.found
+    show(event)
   }
+  const { stream, types, first, last } = selection
+  const filter = {
+    ...(stream === null ? {} : { streams: { prefixes: [stream] } }),
+    ...(types === null ? {} : { types: { prefixes: [...types] } }),
+  }
+  const from = last + 1n > first ? last + 1n : first
+  for await (const delivery of history.log.subscribe({ from, filter, signal: stop.signal })) {
+    if (delivery.kind !== 'event') continue
+    const { event } = delivery
+    if ((stream === null || event.stream === stream) && (types === null || types.has(event.type))) show(event)
+  }
+  return exitCode.found
 }
 
 /** One JSON array, written as it is read: a log may be longer than memory. */

@@ -102,6 +102,9 @@ describe('chronovisor beside a running daemon', () => {
         .split('\n')
         .map((line) => JSON.parse(line).type)
       expect(types).toEqual(['BackingChainAdopted', 'DomainAutostartChanged'])
+      const ended = new Promise((resolve) => child.once('exit', (code) => resolve(code)))
+      child.kill('SIGINT')
+      expect(await ended).toBe(0)
     } finally {
       child.kill('SIGKILL')
     }
