@@ -4,6 +4,7 @@ import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
+import { type BackupReport, backupLog } from '../../src/eventstore/backup-log.ts'
 import { CutProxy } from '../support/cut-proxy.ts'
 import { ScratchPostgres } from '../support/scratch-postgres.ts'
 import type { WriterOptions } from './process-options.ts'
@@ -80,6 +81,21 @@ export class ChaosCluster implements AsyncDisposable {
     const made = spawnSync('fallocate', ['-l', String(Math.max(bavail * bsize - 8192, 4096)), ballast])
     if (made.status !== 0) await writeFile(ballast, Buffer.alloc(bavail * bsize)).catch(() => undefined)
     return () => rm(ballast, { force: true })
+  }
+
+  /** Where backups of the log go; each brings the one before up to date. */
+  get backupDirectory(): string {
+    return join(this.directory, 'backup')
+  }
+
+  /** Backs the log up as it is now. */
+  async backUp(signal?: AbortSignal): Promise<BackupReport> {
+    return await backupLog({
+      address: this.address('log'),
+      dir: this.backupDirectory,
+      segmentRows: 1 << 12,
+      ...(signal === undefined ? {} : { signal }),
+    })
   }
 
   /** Runs an action with a connection of its own; what fails because the server is away is left out. */

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { brokenBuilds, type BrokenName } from './broken-builds.ts'
 import { capabilities } from './capabilities.ts'
@@ -92,7 +93,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const stop = AbortSignal.any([options.signal, AbortSignal.timeout(options.durationMs)])
   const end = AbortSignal.any([options.signal, AbortSignal.timeout(options.durationMs + settleLimitMs)])
   const trace = (line: string) => options.trace(`${recorder.operations.length} operations; ${line}`)
-  const driver = new FaultDriver({ cluster, writer, consumers, signal: stop }, { seed, trace })
+  const driver = new FaultDriver({ cluster, writer, consumers, findings, signal: stop }, { seed, trace })
   const clients = Array.from({ length: options.clients }, (_, number) =>
     new ChaosClient({
       number,
@@ -152,6 +153,7 @@ function writerOptions(options: ChaosOptions, cluster: ChaosCluster): WriterOpti
     socketPath: null,
     address: cluster.proxied,
     output: options.target === 'ours' ? cluster.address('output') : null,
+    feed: join(cluster.directory, 'feed.sock'),
     clockOffsetUs: 0n,
     inDoubtWaitMs: 700,
     lockWaitMs: 3_000,
@@ -166,6 +168,8 @@ function consumerOptions(options: ChaosOptions, { cluster, name }: { cluster: Ch
     broken: options.broken,
     name,
     prefix: consumerPrefixes[name],
+    // One hears of commits, the other has to look.
+    feed: name === 'outside' ? join(cluster.directory, 'feed.sock') : null,
     address: cluster.address('log'),
     output: cluster.address('output'),
     peersDirectory: options.peersDirectory,

@@ -1,20 +1,29 @@
 // A consumer in a process of its own: reads the log and writes down what it was given.
-import pg from 'pg'
-import { LogReads } from '../../src/eventstore/log-reads.ts'
-import { clientConfig } from '../../src/eventstore/postgres-client.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type LogReaderHandle, openLogReader } from '../../src/eventstore/open-log-reader.ts'
 import { consume } from './consumer.ts'
 import { subscriptionSource } from './own-sources.ts'
 import { endWithParent, parseConsumerOptions } from './process-options.ts'
 
 endWithParent()
-const { name, prefix, address, output, broken } = parseConsumerOptions(process.argv[2])
-const pool = new pg.Pool({ ...clientConfig(address, 'chronovisor reader'), max: 2 })
-pool.on('error', () => undefined)
+const { name, prefix, feed, address, output, broken } = parseConsumerOptions(process.argv[2])
+
+async function openPatiently(): Promise<LogReaderHandle> {
+  for (;;) {
+    try {
+      return await openLogReader(feed === null ? { address } : { address, feed })
+    } catch {
+      await sleep(100) // the server is away
+    }
+  }
+}
+
+const log = await openPatiently()
 await consume({
   name,
   prefix,
   output,
-  source: subscriptionSource(new LogReads(pool)),
+  source: subscriptionSource(log),
   isApart: broken === 'position-apart',
   signal: new AbortController().signal,
 })

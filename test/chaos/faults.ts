@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { LogCorruptError } from '../../src/eventstore/append-errors.ts'
 import type { ChaosCluster } from './chaos-cluster.ts'
 import type { ConsumerHost } from './consumer-host.ts'
+import type { Findings } from './findings.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import type { WriterHost } from './writer-host.ts'
 
@@ -14,6 +16,7 @@ export interface FaultTools {
   readonly writer: WriterHost
   readonly consumers: readonly ConsumerHost[]
   readonly signal: AbortSignal
+  readonly findings: Findings
   /** Counts a `kill -9` that hit. */
   readonly killed: (victim: Victim) => void
 }
@@ -62,6 +65,7 @@ export const faults: readonly Fault[] = [
     act: ({ writer, random }) => writer.setClock(random.pick(clockOffsetsUs)),
   },
   { name: 'no connection for a while', weight: 6, act: refuseConnections },
+  { name: 'a backup meanwhile', weight: 4, needs: 'ownExtras', act: backUp },
   { name: 'a disk without space', weight: 8, needs: 'smallDisk', act: fillDisk },
 ]
 
@@ -158,6 +162,13 @@ async function refuseConnections({ cluster, random }: FaultTools): Promise<void>
   cluster.proxy.refuse()
   await sleep(random.between(50, 3_000))
   cluster.proxy.allow()
+}
+
+/** It may be cut off with the server; what it brought so far must not mislead the next one. */
+async function backUp({ cluster, signal, findings }: FaultTools): Promise<void> {
+  await cluster.backUp(signal).catch((error: unknown) => {
+    if (error instanceof LogCorruptError) findings.add('restore', `a backup meanwhile: ${error.message}`)
+  })
 }
 
 /** The server may break down for want of space for its log; it comes back when there is some. */

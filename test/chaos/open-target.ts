@@ -1,3 +1,4 @@
+import { LogFeed } from '../../src/eventstore/log-feed.ts'
 import { openEventStore } from '../../src/eventstore/open-event-store.ts'
 import { newEvent, testHostId, write } from '../support/log-kit.ts'
 import { OwnStore } from './own-store.ts'
@@ -26,7 +27,7 @@ export async function openTarget(options: WriterOptions, onFenced: (text: string
 const commitTimeoutMs = 1_500
 
 async function openOwn(options: WriterOptions, onFenced: (text: string) => void): Promise<OpenTarget> {
-  const { address, broken, lockWaitMs, inDoubtWaitMs, partitionEvents } = options
+  const { address, broken, feed, lockWaitMs, inDoubtWaitMs, partitionEvents } = options
   const staged = new StagedEvents()
   const clock = { offsetUs: options.clockOffsetUs }
   const nowUs = () => BigInt(Date.now()) * 1_000n + clock.offsetUs
@@ -47,6 +48,8 @@ async function openOwn(options: WriterOptions, onFenced: (text: string) => void)
       if (kind === 'fenced') onFenced(text)
     },
   })
+  // A stopped writer that is about to be replaced may still sit on the socket: readers then look by themselves.
+  if (feed !== null) await LogFeed.serve({ path: feed, mode: 0o600, log: store }).catch(() => undefined)
   const setClock = (offsetUs: bigint) => {
     clock.offsetUs = offsetUs
   }

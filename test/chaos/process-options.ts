@@ -19,6 +19,8 @@ const writerOptions = v.object({
   address,
   /** Where the consumer in the writer's process writes to; null: none. */
   output: v.nullable(address),
+  /** Where readers in other processes hear of commits; null: nowhere. */
+  feed: v.nullable(v.string()),
   clockOffsetUs: bigint,
   inDoubtWaitMs: v.number(),
   lockWaitMs: v.number(),
@@ -30,6 +32,7 @@ const consumerOptions = v.object({
   target,
   broken,
   name: v.string(),
+  feed: v.nullable(v.string()),
   prefix: v.string(),
   address,
   output: address,

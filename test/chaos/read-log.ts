@@ -33,22 +33,18 @@ export async function readOwnLog(address: PostgresAddress): Promise<LoggedLog> {
   await client.connect()
   try {
     await client.query('begin isolation level repeatable read read only')
+    const rows = await readCommitRows(client)
+    const ends = new Set(rows.map(({ last_pos }) => BigInt(last_pos)))
     const events: LoggedEvent[] = []
-    const roots = new Map<bigint, string>()
+    const roots = new Map([[-1n, rootText(emptyTree)]])
     let edge: TreeEdge = emptyTree
-    let last = -1n
-    for (;;) {
-      const { rows } = await client.query<EventRow>(eventText, [last])
-      for (const row of rows) {
-        const event = loggedEvent(row)
-        events.push(event)
-        edge = appendLeaves(edge, [leafOf(row)])
-        last = event.position
-        roots.set(last, Buffer.from(treeRoot(edge)).toString('hex'))
-      }
-      if (rows.length < pageRows) break
+    for await (const row of eventRows(client)) {
+      const event = loggedEvent(row)
+      events.push(event)
+      edge = appendLeaves(edge, [leafOf(row)])
+      if (ends.has(event.position)) roots.set(event.position, rootText(edge))
     }
-    const commits = await readCommits(client, roots)
+    const commits = rows.map((row) => loggedCommit(row, roots))
     const blobs = await client.query<{ sha256: string }>(`select encode(sha256(bytes), 'hex') as sha256 from blob`)
     return { events, commits, blobs: new Set(blobs.rows.map(({ sha256 }) => sha256)) }
   } finally {
@@ -56,25 +52,45 @@ export async function readOwnLog(address: PostgresAddress): Promise<LoggedLog> {
   }
 }
 
-async function readCommits(client: pg.Client, roots: ReadonlyMap<bigint, string>): Promise<readonly LoggedCommit[]> {
-  const { rows } = await client.query<{
-    readonly commit_no: string
-    readonly first_pos: string
-    readonly last_pos: string
-    readonly at_us: string
-    readonly epoch: number
-    readonly root: string
-  }>(`select commit_no, first_pos, last_pos, at_us, epoch, encode(root, 'hex') as root from commit order by commit_no`)
-  const emptyRoot = Buffer.from(treeRoot(emptyTree)).toString('hex')
-  return rows.map((row) => ({
+interface CommitRow {
+  readonly commit_no: string
+  readonly first_pos: string
+  readonly last_pos: string
+  readonly at_us: string
+  readonly epoch: number
+  readonly root: string
+}
+
+async function readCommitRows(client: pg.Client): Promise<readonly CommitRow[]> {
+  const text = `select commit_no, first_pos, last_pos, at_us, epoch, encode(root, 'hex') as root from commit order by commit_no`
+  return (await client.query<CommitRow>(text)).rows
+}
+
+async function* eventRows(client: pg.Client): AsyncGenerator<EventRow, void> {
+  let last = '-1'
+  for (;;) {
+    const { rows } = await client.query<EventRow>(eventText, [last])
+    yield* rows
+    last = rows.at(-1)?.pos ?? last
+    if (rows.length < pageRows) return
+  }
+}
+
+function rootText(edge: TreeEdge): string {
+  return Buffer.from(treeRoot(edge)).toString('hex')
+}
+
+function loggedCommit(row: CommitRow, roots: ReadonlyMap<bigint, string>): LoggedCommit {
+  const lastPosition = BigInt(row.last_pos)
+  return {
     commitNo: BigInt(row.commit_no),
     firstPosition: BigInt(row.first_pos),
-    lastPosition: BigInt(row.last_pos),
+    lastPosition,
     recordedAtUs: BigInt(row.at_us),
     epoch: row.epoch,
     root: row.root,
-    computedRoot: row.last_pos === '-1' ? emptyRoot : (roots.get(BigInt(row.last_pos)) ?? 'nothing'),
-  }))
+    computedRoot: roots.get(lastPosition) ?? 'nothing',
+  }
 }
 
 function loggedEvent(row: EventRow): LoggedEvent {

@@ -1,4 +1,5 @@
 import { openEventStore } from '../../src/eventstore/open-event-store.ts'
+import { restoreLog } from '../../src/eventstore/restore-log.ts'
 import { newEvent, testHostId, write } from '../support/log-kit.ts'
 import { ScratchPostgres } from '../support/scratch-postgres.ts'
 import type { ChaosCluster } from './chaos-cluster.ts'
@@ -11,19 +12,31 @@ export async function restoreDrill(
   cluster: ChaosCluster,
   { log, findings }: { readonly log: LoggedLog; readonly findings: Findings },
 ): Promise<string> {
-  await cluster.server.stop()
-  await using restored = await ScratchPostgres.start({ dataFrom: cluster.server.dataDir, parent: cluster.directory })
-  const address = restored.address('log')
-  const copy = await readOwnLog(address)
-  compare({ log, copy }, findings)
-  const store = await openEventStore({
-    address,
-    hostId: testHostId,
-    holder: { pid: process.pid, startedAtUs: 0n, host: 'restored' },
-    fence: () => [write('chaos-writer', [newEvent('DaemonStarted')])],
-  })
-  await store.close()
-  return `${copy.events.length} events, root ${copy.commits?.at(-1)?.root ?? 'none'}`
+  try {
+    const { written, kept } = await cluster.backUp()
+    await using restored = await ScratchPostgres.start({ parent: cluster.directory })
+    const address = await restored.createDatabase()
+    await restoreLog({ address, dir: cluster.backupDirectory })
+    const copy = await readOwnLog(address)
+    compare({ log, copy }, findings)
+    const root = copy.commits?.at(-1)?.root ?? 'none'
+    const store = await openEventStore({
+      address,
+      hostId: testHostId,
+      holder: { pid: process.pid, startedAtUs: 0n, host: 'restored' },
+      fence: () => [write('chaos-writer', [newEvent('DaemonStarted')])],
+    })
+    await store.close()
+    const grown = await readOwnLog(address)
+    const [head, computed] = [grown.commits?.at(-1)?.root, grown.commits?.at(-1)?.computedRoot]
+    if (grown.events.length !== log.events.length + 1 || head !== computed)
+      findings.add('restore', `a writer made ${grown.events.length} events of ${log.events.length}, root ${head}`)
+    return `${copy.events.length} events into a new cluster, ${written.length + kept.length} files, root ${root}`
+  } catch (error) {
+    const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+    findings.add('restore', text)
+    return text
+  }
 }
 
 function compare({ log, copy }: { readonly log: LoggedLog; readonly copy: LoggedLog }, findings: Findings): void {

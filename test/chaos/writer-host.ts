@@ -86,7 +86,7 @@ export class WriterHost implements AsyncDisposable {
 
   /** A process that only tries to become the writer, past the proxy. */
   async tryAnother(address: WriterOptions['address']): Promise<void> {
-    const options = { ...this.#options, address, socketPath: null, output: null, lockWaitMs: 100 }
+    const options = { ...this.#options, address, socketPath: null, output: null, feed: null, lockWaitMs: 100 }
     let line = ''
     const trial = new ChaosProcess('writer-process.ts', optionsText(options), (text) => (line = text))
     const hasEnded = await Promise.race([trial.exited.then(() => true), sleep(replacedLimitMs, false)])
