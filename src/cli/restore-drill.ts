@@ -96,6 +96,7 @@ function lostText({ kind, first, last }: LostRange): string {
     case 'streams':
     case 'requests':
     case 'checkpoints':
+    case 'keys':
       return `${kind} ${first} to ${last}: the backup is damaged`
   }
 }

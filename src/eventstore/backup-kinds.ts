@@ -34,6 +34,7 @@ export type BackupKindName =
   | 'blobs'
   | 'requests'
   | 'checkpoints'
+  | 'keys'
 
 const column = (name: string, type: BackupColumnType): BackupColumn => ({ name, type, nullable: false })
 const nullable = (name: string, type: BackupColumnType): BackupColumn => ({ name, type, nullable: true })
@@ -119,12 +120,7 @@ export const backupKinds: readonly BackupKind[] = [
     name: 'requests',
     code: 7,
     table: 'request',
-    columns: [
-      column('request_id', 'uuid'),
-      column('commit_no', 'int8'),
-      column('first_pos', 'int8'),
-      column('last_pos', 'int8'),
-    ],
+    columns: [column('request_id', 'uuid'), column('first_pos', 'int8'), column('last_pos', 'int8')],
     cut: 'whole',
     unit: 'request',
   },
@@ -135,6 +131,14 @@ export const backupKinds: readonly BackupKind[] = [
     columns: [column('size', 'int8'), column('note', 'text')],
     cut: 'whole',
     unit: 'signed checkpoint',
+  },
+  {
+    name: 'keys',
+    code: 9,
+    table: 'log_key',
+    columns: [column('verifier_key', 'text'), column('first_size', 'int8')],
+    cut: 'whole',
+    unit: 'public key',
   },
 ]
 
