@@ -46,7 +46,8 @@ function opened(reader: LogReader, close: () => Promise<void>): Opened {
   return { reader, [Symbol.asyncDispose]: close }
 }
 
-async function put(log: EventStore, stream: string, count: number, type = 'Put'): Promise<void> {
+async function put(log: EventStore, stream: string, what: number | readonly [number, string]): Promise<void> {
+  const [count, type] = typeof what === 'number' ? [what, 'Put'] : what
   for (let left = count; left > 0; left -= 1_000) {
     const size = Math.min(left, 1_000)
     await log.append([
@@ -111,8 +112,8 @@ describe.each(readers)('subscribe() of $name', ({ open }) => {
   test('tells only what passes the filter, and how far it has looked', async () => {
     await using log = await openTestLog()
     for (let at = 0; at < 30; at += 1) {
-      await put(log, `a-${at % 3}`, 10, 'Often')
-      await put(log, 'b-1', 1, at % 10 === 0 ? 'Seldom' : 'Often')
+      await put(log, `a-${at % 3}`, [10, 'Often'])
+      await put(log, 'b-1', [1, at % 10 === 0 ? 'Seldom' : 'Often'])
     }
     await using opening = await open(log)
     const { reader } = opening
@@ -123,8 +124,8 @@ describe.each(readers)('subscribe() of $name', ({ open }) => {
     expect(seldom.positions).toEqual([11n, 121n, 231n])
     expect(seldom.checkpoints.length).toBeGreaterThanOrEqual(1)
     expect(stream.events).toHaveLength(200)
-    await put(log, 'c-1', 120, 'Often')
-    await put(log, 'a-1', 1, 'Seldom')
+    await put(log, 'c-1', [120, 'Often'])
+    await put(log, 'a-1', [1, 'Seldom'])
     await seldom.until((seen) => seen.events.length === 4)
     await stream.until((seen) => seen.events.length === 201)
     expect(seldom.positions.at(-1)).toBe(log.head.position)
