@@ -21,6 +21,35 @@ export class InvalidAppendError extends Error {
   override readonly name = 'InvalidAppendError'
 }
 
+/**
+ * The time in the request's id lies outside the window in which requests are remembered: whether it was recorded cannot be told, nothing
+ * was appended.
+ */
+export class RequestWindowError extends Error {
+  override readonly name = 'RequestWindowError'
+  readonly requestId: string
+
+  constructor(requestId: string, why: string) {
+    super(`Cannot append: request "${requestId}" ${why}`)
+    this.requestId = requestId
+  }
+}
+
+/** The request's id stands for other events already, which are in the log since `position`; nothing was appended. */
+export class RequestMismatchError extends Error {
+  override readonly name = 'RequestMismatchError'
+  readonly requestId: string
+  readonly position: bigint
+
+  constructor(requestId: string, position: bigint) {
+    super(
+      `Cannot append: request "${requestId}" was recorded at position ${position} with other events, it must have the same streams and event ids`,
+    )
+    this.requestId = requestId
+    this.position = position
+  }
+}
+
 /** The writer's queue is full; nothing was appended, try later. */
 export class LogBusyError extends Error {
   override readonly name = 'LogBusyError'

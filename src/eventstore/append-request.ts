@@ -27,55 +27,68 @@ export interface CheckedAppend {
   readonly eventCount: number
   readonly bytes: number
   readonly blobBytes: number
+  /** The caller's name for it, where it may be repeated by that. */
+  readonly requestId: string | null
 }
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const maxNameBytes = 512
 
 /** Checks form and size of an append. Throws {@link InvalidAppendError}. */
-export function checkAppend(writes: readonly StreamWrite[], limits: EventStoreLimits): CheckedAppend {
-  const checked = writes.map((write) => checkWrite(write, limits))
-  const events = checked.flatMap((write) => write.events)
-  const blobs = checked.flatMap((write) => write.blobs)
-  const bytes = events.reduce((sum, event) => sum + event.data.length + event.meta.length, 0)
-  const blobBytes = blobs.reduce((sum, blob) => sum + blob.bytes.length, 0)
-  if (events.length > limits.batchEvents) refuse(`it has ${events.length} events, the most is ${limits.batchEvents}`)
+export function checkAppend(
+  writes: readonly StreamWrite[],
+  limits: EventStoreLimits,
+  requestId: string | null = null,
+): CheckedAppend {
+  const checked: CheckedWrite[] = []
+  let [eventCount, bytes, blobBytes] = [0, 0, 0]
+  for (const write of writes) {
+    const checkedWrite = checkWrite(write, limits)
+    checked.push(checkedWrite)
+    eventCount += checkedWrite.events.length
+    for (const { data, meta } of checkedWrite.events) bytes += data.length + meta.length
+    for (const blob of checkedWrite.blobs) blobBytes += blob.bytes.length
+  }
+  if (eventCount > limits.batchEvents) refuse(`it has ${eventCount} events, the most is ${limits.batchEvents}`)
   if (bytes > limits.batchBytes) refuse(`its events have ${bytes} bytes, the most is ${limits.batchBytes}`)
   if (blobBytes > limits.blobBytes) refuse(`its big texts have ${blobBytes} bytes, the most is ${limits.blobBytes}`)
-  const ids = new Set(events.map((event) => event.eventId))
-  if (ids.size !== events.length) refuse('two of its events have the same id')
-  return { writes: checked, eventCount: events.length, bytes, blobBytes }
+  if (eventCount > 1) checkDistinct(checked, eventCount)
+  return { writes: checked, eventCount, bytes, blobBytes, requestId }
+}
+
+function checkDistinct(writes: readonly CheckedWrite[], eventCount: number): void {
+  const ids = new Set<string>()
+  for (const { events } of writes) for (const { eventId } of events) ids.add(eventId)
+  if (ids.size !== eventCount) refuse('two of its events have the same id')
 }
 
 function checkWrite(write: StreamWrite, limits: EventStoreLimits): CheckedWrite {
-  checkName('stream', write.stream)
-  const expected = write.expectedRevision
-  if (typeof expected === 'bigint' && (expected < 0n || expected >= 1n << 62n)) {
-    refuse(`the expected revision of stream "${write.stream}" is ${expected}, it must be 0 to 2^62`)
+  const { stream, expectedRevision, blobs = noBlobs } = write
+  checkName('stream', stream)
+  if (typeof expectedRevision === 'bigint' && (expectedRevision < 0n || expectedRevision >= 1n << 62n)) {
+    refuse(`the expected revision of stream "${stream}" is ${expectedRevision}, it must be 0 to 2^62`)
   }
-  for (const blob of write.blobs ?? []) checkBlob(blob)
-  return {
-    stream: write.stream,
-    expectedRevision: expected,
-    events: write.events.map((event) => checkEvent(event, limits)),
-    blobs: write.blobs ?? [],
-  }
+  for (const blob of blobs) checkBlob(blob)
+  return { stream, expectedRevision, events: write.events.map((event) => checkEvent(event, limits)), blobs }
 }
 
+const noBlobs: readonly Blob[] = []
+
 function checkEvent(event: NewEvent, limits: EventStoreLimits): CheckedEvent {
-  checkName('event type', event.type)
-  if (!Number.isInteger(event.schema) || event.schema < 1 || event.schema > 0x7fff_ffff) {
-    refuse(`${event.type} has schema version ${event.schema}, it must be a whole number from 1`)
+  const { type, schema } = event
+  checkName('event type', type)
+  if (!Number.isInteger(schema) || schema < 1 || schema > 0x7fff_ffff) {
+    refuse(`${type} has schema version ${schema}, it must be a whole number from 1`)
   }
   const eventId = event.eventId.toLowerCase()
-  if (!uuid.test(eventId)) refuse(`${event.type} has the id "${event.eventId}", it must be a UUID`)
+  if (!uuid.test(eventId)) refuse(`${type} has the id "${event.eventId}", it must be a UUID`)
   const data = bytesOf('data', event)
   const meta = bytesOf('meta', event)
   const longest = Math.max(data.length, meta.length)
   if (longest > limits.eventBytes) {
-    refuse(`${event.type} has ${longest} bytes, the most is ${limits.eventBytes}; big texts belong into blobs`)
+    refuse(`${type} has ${longest} bytes, the most is ${limits.eventBytes}; big texts belong into blobs`)
   }
-  return { eventId, type: event.type, schema: event.schema, data, meta }
+  return { eventId, type, schema, data, meta }
 }
 
 function bytesOf(part: 'data' | 'meta', event: NewEvent): Uint8Array {
@@ -87,7 +100,7 @@ function bytesOf(part: 'data' | 'meta', event: NewEvent): Uint8Array {
     return Buffer.from(value)
   }
   if (!isUtf8(value)) refuse(`the ${part} of ${event.type} is not UTF-8`)
-  return value
+  return Buffer.from(value) // whoever appends may use the bytes again before they are hashed and sent
 }
 
 function checkName(what: string, name: string): void {

@@ -1,16 +1,11 @@
 import { categoryOf } from '../events/stream-names.ts'
 import { WrongExpectedRevisionError } from './append-errors.ts'
-import type { CheckedAppend, CheckedWrite } from './append-request.ts'
-import { type LogNames, type StreamHead, typeKey } from './log-names.ts'
+import type { CheckedAppend, CheckedEvent, CheckedWrite } from './append-request.ts'
+import { type LogNames, typeKey } from './log-names.ts'
 import type { Blob, LogHead, RecordedEvent } from './recorded-event.ts'
+import { StagedStream, type StagedType } from './staged-names.ts'
 import { evolveMemo, type Memo, type StateMemos } from './state-memos.ts'
 import type { StreamFold } from './stream-fold.ts'
-import type { Turn } from './turn.ts'
-
-/** What a decision asked for that is not in memory. */
-export type Missing =
-  | { readonly kind: 'revision'; readonly stream: string }
-  | { readonly kind: 'state'; readonly stream: string; readonly fold: StreamFold<unknown> }
 
 /** The commit under construction: the overlay of streams and states over the committed ones, and what will be written. */
 export class Batch {
@@ -20,14 +15,17 @@ export class Batch {
   readonly epoch: number
   readonly firstPosition: bigint
   readonly events: RecordedEvent[] = []
+  /** The stream and the type of each event. */
+  readonly eventStreams: StagedStream[] = []
+  readonly eventTypes: StagedType[] = []
   readonly blobs = new Map<string, Blob>()
+  /** The events of requests that have an id. */
+  readonly requests = new Map<string, readonly RecordedEvent[]>()
   bytes = 0
-  /** Committed heads and numbers of all names in this batch, null for new ones: held here, since the caches may forget them. */
-  readonly heads = new Map<string, StreamHead | null>()
-  readonly typeIds = new Map<string, number | null>()
-  readonly categoryIds = new Map<string, number | null>()
-  readonly #revisions = new Map<string, bigint>()
-  readonly #byStream = new Map<string, RecordedEvent[]>()
+  // What it has asked the names for stays here, since they may forget it.
+  readonly #streams = new Map<string, StagedStream>()
+  readonly #types = new Map<string, StagedType[]>()
+  readonly #categories = new Map<string, number | null>()
   readonly #states = new Map<string, Map<StreamFold<unknown>, Memo>>()
   readonly #memos: StateMemos
 
@@ -44,43 +42,49 @@ export class Batch {
     return this.firstPosition + BigInt(this.events.length)
   }
 
-  /** The stream's last revision with this batch, undefined where it has to be loaded first. */
-  revision(stream: string): bigint | null | undefined {
-    const staged = this.#revisions.get(stream)
+  /** The streams with events in this batch, in the order in which they came. */
+  get streams(): readonly StagedStream[] {
+    return [...this.#streams.values()].filter(({ events }) => events.length > 0)
+  }
+
+  /** The types of its events. */
+  get types(): readonly StagedType[] {
+    return [...new Set(this.eventTypes)]
+  }
+
+  /** A stream as it is with this batch, undefined where its head has to be loaded first. */
+  stream(name: string): StagedStream | undefined {
+    const staged = this.#streams.get(name)
     if (staged !== undefined) return staged
-    const head = this.heads.has(stream) ? this.heads.get(stream) : this.names.head(stream)
-    if (head === undefined) return undefined
-    this.heads.set(stream, head)
-    return head?.revision ?? null
+    const head = this.names.head(name)
+    return head === undefined ? undefined : this.#add(new StagedStream(name, head))
+  }
+
+  /** Number of a category that the log has, null of one it has not; {@link loadNames} has been told of it. */
+  categoryId(name: string): number | null {
+    return this.#categories.get(name) ?? null
+  }
+
+  /** Whether everything that an append names is in memory. */
+  knows(append: CheckedAppend): boolean {
+    return append.writes.every(
+      (write) => this.#knowsStream(write.stream) && write.events.every((event) => this.#type(event) !== undefined),
+    )
   }
 
   /** Reads into the batch the heads of streams. */
   async loadHeads(streams: Iterable<string>): Promise<void> {
-    const names = this.names
-    const load = (wanted: readonly string[]) => names.loadHeads(wanted)
-    await fill({ wanted: streams, into: this.heads, cached: (name) => names.head(name), load })
+    const unknown = [...new Set(streams)].filter((name) => this.stream(name) === undefined)
+    if (unknown.length === 0) return
+    for (const [name, head] of await this.names.loadHeads(unknown)) this.#add(new StagedStream(name, head))
   }
 
   /** Reads into the batch whatever the appends name and no cache knows. */
   async loadNames(appends: readonly CheckedAppend[]): Promise<void> {
     const writes = appends.flatMap((append) => append.writes)
-    const streams = new Set(writes.map((write) => write.stream))
-    const types = new Set(writes.flatMap((write) => write.events.map((event) => typeKey(event.type, event.schema))))
-    const categories = new Set([...streams].map(categoryOf))
-    const names = this.names
-    await this.loadHeads(streams)
-    await fill({
-      wanted: types,
-      into: this.typeIds,
-      cached: (name) => names.typeId(name),
-      load: (list) => names.loadTypes(list),
-    })
-    await fill({
-      wanted: categories,
-      into: this.categoryIds,
-      cached: (name) => names.categoryId(name),
-      load: (list) => names.loadCategories(list),
-    })
+    await this.loadHeads(writes.map(({ stream }) => stream))
+    await this.#loadCategories(writes)
+    await this.#loadTypes(writes.flatMap(({ events }) => events))
   }
 
   setState(stream: string, { fold, memo }: { readonly fold: StreamFold<unknown>; readonly memo: Memo }): void {
@@ -90,12 +94,7 @@ export class Batch {
 
   /** Events of this batch in one stream from a revision on. */
   staged(stream: string, from: bigint): readonly RecordedEvent[] {
-    return (this.#byStream.get(stream) ?? []).filter((event) => event.revision >= from)
-  }
-
-  /** What a decision sees; `missing` fills with what it asked for in vain. */
-  turn(missing: Missing[]): Turn {
-    return new BatchTurn(this, missing)
+    return this.#streams.get(stream)?.from(from) ?? []
   }
 
   /** The state of a stream with this batch, undefined where it has to be loaded first. */
@@ -110,99 +109,108 @@ export class Batch {
 
   /** Gives the events of an append their place after what is staged, without staging them. Throws {@link WrongExpectedRevisionError}. */
   number(append: CheckedAppend): readonly RecordedEvent[] {
-    const revisions = new Map<string, bigint | null>()
+    const { commitNo, epoch, recordedAtUs } = this
     const events: RecordedEvent[] = []
+    const ahead = append.writes.length > 1 ? new Map<string, bigint | null>() : null
+    let position = this.nextPosition
     for (const write of append.writes) {
-      let revision = revisions.get(write.stream) ?? this.#knownRevision(write.stream)
+      const { stream } = write
+      let revision = ahead?.has(stream) === true ? (ahead.get(stream) ?? null) : this.#known(stream).revision
       checkExpected(write, revision)
-      for (const event of write.events) {
-        revision = (revision ?? -1n) + 1n
-        const position = this.nextPosition + BigInt(events.length)
-        events.push({
-          ...event,
-          position,
-          stream: write.stream,
-          revision,
-          commitNo: this.commitNo,
-          epoch: this.epoch,
-          recordedAtUs: this.recordedAtUs,
-        })
+      for (const { eventId, type, schema, data, meta } of write.events) {
+        revision = revision === null ? 0n : revision + 1n
+        events.push({ position, stream, revision, type, schema, eventId, commitNo, epoch, recordedAtUs, data, meta })
+        position += 1n
       }
-      revisions.set(write.stream, revision)
+      ahead?.set(stream, revision)
     }
     return events
   }
 
-  /** Takes numbered events and the big texts they name. */
+  /** Takes the numbered events of an append and the big texts they name. */
   take(events: readonly RecordedEvent[], append: CheckedAppend): void {
     for (const event of events) {
+      const stream = this.#known(event.stream)
+      stream.revision = event.revision
+      stream.events.push(event)
       this.events.push(event)
-      this.#revisions.set(event.stream, event.revision)
-      const ofStream = this.#byStream.get(event.stream)
-      if (ofStream === undefined) this.#byStream.set(event.stream, [event])
-      else ofStream.push(event)
+      this.eventStreams.push(stream)
+      this.eventTypes.push(this.#knownType(event))
     }
     for (const write of append.writes) for (const blob of write.blobs) this.blobs.set(blob.sha256, blob)
     this.bytes += append.bytes + append.blobBytes
+    if (append.requestId !== null && events.length > 0) this.requests.set(append.requestId, events)
   }
 
-  #knownRevision(stream: string): bigint | null {
-    const revision = this.revision(stream)
-    if (revision === undefined) throw new Error(`Cannot append to stream "${stream}": its head was not read`)
-    return revision
+  #known(name: string): StagedStream {
+    const stream = this.stream(name)
+    if (stream === undefined) throw new Error(`Cannot append to stream "${name}": its head was not read`)
+    return stream
+  }
+
+  #knownType(event: RecordedEvent): StagedType {
+    const type = this.#type(event)
+    if (type === undefined) throw new Error(`Cannot append ${event.type}: its number was not read`)
+    return type
+  }
+
+  #add(stream: StagedStream): StagedStream {
+    this.#streams.set(stream.name, stream)
+    return stream
+  }
+
+  #knowsStream(name: string): boolean {
+    const stream = this.stream(name)
+    if (stream === undefined) return false
+    return stream.head !== null || this.#knowsCategory(categoryOf(name))
+  }
+
+  #knowsCategory(name: string): boolean {
+    if (this.#categories.has(name)) return true
+    const known = this.names.categoryId(name)
+    if (known !== undefined) this.#categories.set(name, known)
+    return known !== undefined
+  }
+
+  async #loadCategories(writes: readonly CheckedWrite[]): Promise<void> {
+    const begun = writes.filter(({ stream }) => this.stream(stream)?.head === null)
+    const categories = new Set(begun.map(({ stream }) => categoryOf(stream)))
+    const unknown = [...categories].filter((name) => !this.#knowsCategory(name))
+    if (unknown.length === 0) return
+    const loaded = await this.names.loadCategories(unknown)
+    for (const name of unknown) this.#categories.set(name, loaded.get(name) ?? null)
+  }
+
+  async #loadTypes(events: readonly CheckedEvent[]): Promise<void> {
+    const unknown = new Map<string, CheckedEvent>()
+    for (const event of events) {
+      if (this.#type(event) === undefined) unknown.set(typeKey(event.type, event.schema), event)
+    }
+    if (unknown.size === 0) return
+    const loaded = await this.names.loadTypes([...unknown.values()])
+    for (const [key, event] of unknown) this.#addType(event, loaded.get(key) ?? null)
+  }
+
+  #type(named: TypeName): StagedType | undefined {
+    const { type, schema } = named
+    const staged = this.#types.get(type)?.find((each) => each.schema === schema)
+    if (staged !== undefined) return staged
+    const typeId = this.names.typeId(type, schema)
+    return typeId === undefined ? undefined : this.#addType(named, typeId)
+  }
+
+  #addType({ type, schema }: TypeName, typeId: number | null): StagedType {
+    const added = { type, schema, isNew: typeId === null, typeId: typeId ?? -1 }
+    const versions = this.#types.get(type)
+    if (versions === undefined) this.#types.set(type, [added])
+    else versions.push(added)
+    return added
   }
 }
 
-/** Thrown through a decision that has to wait for what it asked; the turn knows what it was. */
-class NotLoadedError extends Error {}
-
-class BatchTurn implements Turn {
-  readonly recordedAtUs: bigint
-  readonly nextPosition: bigint
-  readonly #batch: Batch
-  readonly #missing: Missing[]
-
-  constructor(batch: Batch, missing: Missing[]) {
-    this.recordedAtUs = batch.recordedAtUs
-    this.nextPosition = batch.nextPosition
-    this.#batch = batch
-    this.#missing = missing
-  }
-
-  revision(stream: string): bigint | null {
-    const revision = this.#batch.revision(stream)
-    if (revision !== undefined) return revision
-    this.#missing.push({ kind: 'revision', stream })
-    throw new NotLoadedError(`The head of stream "${stream}" has to be read first`)
-  }
-
-  state<State>(fold: StreamFold<State>, stream: string): State
-  state(fold: StreamFold<unknown>, stream: string): unknown {
-    const memo = this.#batch.state(fold, stream)
-    if (memo !== undefined) return memo.state
-    this.#missing.push({ kind: 'state', fold, stream })
-    throw new NotLoadedError(`Stream "${stream}" has to be read first`)
-  }
-}
-
-interface Fill<Value> {
-  readonly wanted: Iterable<string>
-  readonly into: Map<string, Value | null>
-  readonly cached: (name: string) => Value | null | undefined
-  readonly load: (names: readonly string[]) => Promise<ReadonlyMap<string, Value | null>>
-}
-
-async function fill<Value>({ wanted, into, cached, load }: Fill<Value>): Promise<void> {
-  const unknown: string[] = []
-  for (const name of wanted) {
-    if (into.has(name)) continue
-    const value = cached(name)
-    if (value === undefined) unknown.push(name)
-    else into.set(name, value)
-  }
-  if (unknown.length === 0) return
-  const loaded = await load(unknown)
-  for (const name of unknown) into.set(name, loaded.get(name) ?? null)
+interface TypeName {
+  readonly type: string
+  readonly schema: number
 }
 
 function checkExpected(write: CheckedWrite, current: bigint | null): void {

@@ -12,7 +12,7 @@ const arrayHeadBytes = 20
 /** An int8. */
 export function int8Value(value: bigint): Buffer {
   const bytes = Buffer.allocUnsafe(8)
-  bytes.writeBigInt64BE(value)
+  viewOf(bytes).setBigInt64(0, value)
   return bytes
 }
 
@@ -30,19 +30,33 @@ export function uuidValue(text: string): Buffer {
   return bytes
 }
 
-/** Writes the 16 bytes of a uuid in text form; returns where they end. */
-export function writeUuid(target: Buffer, text: string, at: number): number {
-  target.write(text.replaceAll('-', ''), at, uuidBytes, 'hex')
+/** Writes the 16 bytes of a uuid in text form, which must be one; returns where they end. */
+export function writeUuid(target: Uint8Array, text: string, at: number): number {
+  let from = 0
+  for (let byte = 0; byte < uuidBytes; byte += 1) {
+    if (text.charCodeAt(from) === dash) from += 1
+    target[at + byte] = (digitOf(text.charCodeAt(from)) << 4) | digitOf(text.charCodeAt(from + 1))
+    from += 2
+  }
   return at + uuidBytes
+}
+
+const dash = 0x2d
+
+/** The value of a hexadecimal digit: 0-9 are 0x30-0x39, letters of both cases end in 1-6. */
+function digitOf(code: number): number {
+  return code < 0x40 ? code - 0x30 : (code & 0x0f) + 9
 }
 
 /** An array of int8. */
 export function int8Array(values: readonly bigint[]): Buffer {
   const bytes = arrayOf(int8Type, values.length, 8 * values.length)
+  const view = viewOf(bytes)
   let at = arrayHeadBytes
   for (const value of values) {
-    at = bytes.writeInt32BE(8, at)
-    at = bytes.writeBigInt64BE(value, at)
+    view.setInt32(at, 8)
+    view.setBigInt64(at + 4, value)
+    at += 12
   }
   return bytes
 }
@@ -50,10 +64,12 @@ export function int8Array(values: readonly bigint[]): Buffer {
 /** An array of int4. */
 export function int4Array(values: readonly number[]): Buffer {
   const bytes = arrayOf(int4Type, values.length, 4 * values.length)
+  const view = viewOf(bytes)
   let at = arrayHeadBytes
   for (const value of values) {
-    at = bytes.writeInt32BE(4, at)
-    at = bytes.writeInt32BE(value, at)
+    view.setInt32(at, 4)
+    view.setInt32(at + 4, value)
+    at += 8
   }
   return bytes
 }
@@ -61,10 +77,11 @@ export function int4Array(values: readonly number[]): Buffer {
 /** An array of uuid, from their text forms. */
 export function uuidArray(texts: readonly string[]): Buffer {
   const bytes = arrayOf(uuidType, texts.length, uuidBytes * texts.length)
+  const view = viewOf(bytes)
   let at = arrayHeadBytes
   for (const text of texts) {
-    at = bytes.writeInt32BE(uuidBytes, at)
-    at = writeUuid(bytes, text, at)
+    view.setInt32(at, uuidBytes)
+    at = writeUuid(bytes, text, at + 4)
   }
   return bytes
 }
@@ -86,11 +103,12 @@ function bytesArray(type: number, values: readonly Uint8Array[]): Buffer {
   let size = 0
   for (const value of values) size += value.length
   const bytes = arrayOf(type, values.length, size)
+  const view = viewOf(bytes)
   let at = arrayHeadBytes
   for (const value of values) {
-    at = bytes.writeInt32BE(value.length, at)
-    bytes.set(value, at)
-    at += value.length
+    view.setInt32(at, value.length)
+    bytes.set(value, at + 4)
+    at += 4 + value.length
   }
   return bytes
 }
@@ -98,10 +116,15 @@ function bytesArray(type: number, values: readonly Uint8Array[]): Buffer {
 function arrayOf(type: number, count: number, contentBytes: number): Buffer {
   if (count === 0) throw new Error('Cannot send an array without elements')
   const bytes = Buffer.allocUnsafe(arrayHeadBytes + 4 * count + contentBytes)
-  let at = bytes.writeInt32BE(1)
-  at = bytes.writeInt32BE(0, at)
-  at = bytes.writeInt32BE(type, at)
-  at = bytes.writeInt32BE(count, at)
-  bytes.writeInt32BE(1, at)
+  const view = viewOf(bytes)
+  view.setInt32(0, 1)
+  view.setInt32(4, 0)
+  view.setInt32(8, type)
+  view.setInt32(12, count)
+  view.setInt32(16, 1)
   return bytes
+}
+
+function viewOf(bytes: Buffer): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
 }

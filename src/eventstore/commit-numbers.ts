@@ -1,24 +1,9 @@
 import { categoryOf } from '../events/stream-names.ts'
 import type { Batch } from './batch.ts'
-import type { EventNumbers } from './event-statement.ts'
-import { type LogNames, typeKey } from './log-names.ts'
+import type { LogNames } from './log-names.ts'
 import type { RecordedEvent } from './recorded-event.ts'
 import type { BlockNumbers } from './skip-blocks.ts'
-
-/** A stream that begins with this commit. */
-export interface NewStream {
-  readonly name: string
-  readonly streamId: bigint
-  readonly categoryId: number
-  readonly firstPosition: bigint
-}
-
-/** A type that the log has not had before. */
-export interface NewType {
-  readonly name: string
-  readonly schema: number
-  readonly typeId: number
-}
+import type { StagedStream, StagedType } from './staged-names.ts'
 
 /** A category that the log has not had before. */
 export interface NewCategory {
@@ -26,43 +11,43 @@ export interface NewCategory {
   readonly categoryId: number
 }
 
-/** The numbers of all names in a batch: those the log has, and the next ones for those it has not. */
-export class CommitNumbers implements EventNumbers, BlockNumbers {
-  readonly newStreams: NewStream[] = []
-  readonly newTypes: NewType[] = []
+/** Gives numbers to the new names of a batch, the next ones there are, and knows those of all its events. */
+export class CommitNumbers implements BlockNumbers {
+  readonly newStreams: readonly StagedStream[]
+  readonly newTypes: readonly StagedType[]
   readonly newCategories: NewCategory[] = []
   readonly #batch: Batch
-  readonly #streams = new Map<string, bigint>()
-  readonly #types = new Map<string, number>()
+  readonly #streams: readonly StagedStream[]
+  readonly #types: readonly StagedType[]
   readonly #categories = new Map<string, number>()
 
   constructor(batch: Batch) {
     this.#batch = batch
-    for (const event of batch.events) {
-      this.#numberType(event)
-      this.#numberStream(event)
+    this.#streams = batch.streams
+    this.#types = batch.types
+    this.newStreams = this.#streams.filter(({ head }) => head === null)
+    this.newTypes = this.#types.filter(({ isNew }) => isNew)
+    for (const [at, stream] of this.newStreams.entries()) {
+      stream.streamId = batch.names.nextStreamId + BigInt(at)
+      stream.categoryId = this.#numberCategory(categoryOf(stream.name))
     }
+    for (const [at, type] of this.newTypes.entries()) type.typeId = batch.names.nextTypeId + at
   }
 
-  streamIdOf({ stream }: RecordedEvent): bigint {
-    return known(this.#streams.get(stream), stream)
+  typeIdOf(event: RecordedEvent): number {
+    return this.#batch.eventTypes[this.#indexOf(event)]?.typeId ?? -1
   }
 
-  typeIdOf({ type, schema }: RecordedEvent): number {
-    return known(this.#types.get(typeKey(type, schema)), type)
-  }
-
-  categoryIdOf({ stream }: RecordedEvent): number {
-    const name = categoryOf(stream)
-    return known(this.#categories.get(name), name)
+  categoryIdOf(event: RecordedEvent): number {
+    return this.#batch.eventStreams[this.#indexOf(event)]?.categoryId ?? -1
   }
 
   get typeIds(): Iterable<number> {
-    return this.#types.values()
+    return this.#types.map(({ typeId }) => typeId)
   }
 
   get categoryIds(): Iterable<number> {
-    return this.#categories.values()
+    return new Set(this.#streams.map(({ categoryId }) => categoryId))
   }
 
   /** Tells the writer's memory what is in the log now. */
@@ -70,45 +55,26 @@ export class CommitNumbers implements EventNumbers, BlockNumbers {
     names.nextStreamId += BigInt(this.newStreams.length)
     names.nextTypeId += this.newTypes.length
     names.nextCategoryId += this.newCategories.length
-    for (const { name, schema, typeId } of this.newTypes) names.setTypeId(typeKey(name, schema), typeId)
+    for (const { type, schema, typeId } of this.newTypes) names.setTypeId(type, { schema, typeId })
     for (const { name, categoryId } of this.newCategories) names.setCategoryId(name, categoryId)
-    for (const event of this.#batch.events) {
-      names.setHead(event.stream, { streamId: this.streamIdOf(event), revision: event.revision })
+    for (const { name, head, streamId, categoryId, revision } of this.#streams) {
+      if (revision === null) continue
+      if (head === null) names.setHead(name, { streamId, categoryId, revision })
+      else head.revision = revision
     }
   }
 
-  #numberType({ type, schema }: RecordedEvent): void {
-    const key = typeKey(type, schema)
-    if (this.#types.has(key)) return
-    const { typeIds, names } = this.#batch
-    const typeId = typeIds.get(key) ?? names.nextTypeId + this.newTypes.length
-    if (typeId >= names.nextTypeId) this.newTypes.push({ name: type, schema, typeId })
-    this.#types.set(key, typeId)
-  }
-
-  #numberStream({ stream, position }: RecordedEvent): void {
-    if (this.#streams.has(stream)) return
-    const { heads, names } = this.#batch
-    const head = heads.get(stream)
-    const streamId = head?.streamId ?? names.nextStreamId + BigInt(this.newStreams.length)
-    this.#streams.set(stream, streamId)
-    const categoryId = this.#numberCategory(categoryOf(stream))
-    if (head !== null && head !== undefined) return
-    this.newStreams.push({ name: stream, streamId, categoryId, firstPosition: position })
+  #indexOf({ position }: RecordedEvent): number {
+    return Number(position - this.#batch.firstPosition)
   }
 
   #numberCategory(name: string): number {
-    const { categoryIds, names } = this.#batch
-    const given = this.#categories.get(name)
-    if (given !== undefined) return given
-    const categoryId = categoryIds.get(name) ?? names.nextCategoryId + this.newCategories.length
-    if (categoryId >= names.nextCategoryId) this.newCategories.push({ name, categoryId })
+    const { names } = this.#batch
+    const given = this.#categories.get(name) ?? this.#batch.categoryId(name)
+    if (given !== null) return given
+    const categoryId = names.nextCategoryId + this.newCategories.length
+    this.newCategories.push({ name, categoryId })
     this.#categories.set(name, categoryId)
     return categoryId
   }
-}
-
-function known<Value>(value: Value | undefined, name: string): Value {
-  if (value === undefined) throw new Error(`Cannot commit: "${name}" has no number`)
-  return value
 }

@@ -6,6 +6,7 @@ import { eventLeaf } from './event-leaf.ts'
 import { eventStatement } from './event-statement.ts'
 import type { LogNames } from './log-names.ts'
 import type { LogHead } from './recorded-event.ts'
+import { requestStatement } from './request-book.ts'
 import { type BlockRows, categoryBlockStatement, typeBlockStatement } from './skip-blocks.ts'
 import type { Tile } from './tile.ts'
 import { tileStatement } from './tile-statement.ts'
@@ -41,6 +42,7 @@ const rowsBeside: readonly RowsBeside[] = [
   newStreams,
   ({ blocks }) => typeBlockStatement(blocks),
   ({ blocks }) => categoryBlockStatement(blocks),
+  ({ batch }) => requestStatement(batch.requests),
   bigTexts,
   fullTiles,
 ]
@@ -62,7 +64,7 @@ export function planCommit(batch: Batch, { before, tree }: { before: LogHead; tr
   return {
     head,
     tree: after,
-    statements: [commitStatement(head, before), eventStatement(batch.events, numbers), ...beside],
+    statements: [commitStatement(head, before), eventStatement(batch), ...beside],
     remember: (names) => {
       numbers.remember(names)
       names.blocks.remember(blocks)
@@ -105,7 +107,7 @@ function newTypes({ numbers: { newTypes: rows } }: Recording): CommitStatement |
     sql: 'insert into event_type (type_id, name, schema_version) select * from unnest($1::int4[], $2::text[], $3::int4[])',
     values: [
       int4Array(rows.map(({ typeId }) => typeId)),
-      textArray(rows.map(({ name }) => name)),
+      textArray(rows.map(({ type }) => type)),
       int4Array(rows.map(({ schema }) => schema)),
     ],
     expectedRows: null,
@@ -122,7 +124,7 @@ function newStreams({ numbers: { newStreams: rows } }: Recording): CommitStateme
       int8Array(rows.map(({ streamId }) => streamId)),
       textArray(rows.map(({ name }) => name)),
       int4Array(rows.map(({ categoryId }) => categoryId)),
-      int8Array(rows.map(({ firstPosition }) => firstPosition)),
+      int8Array(rows.map(({ events }) => events[0]?.position ?? -1n)),
     ],
     expectedRows: null,
   }

@@ -1,6 +1,7 @@
-import { FencedError, InvalidAppendError, LogBusyError, LogClosedError, LogUnavailableError } from './append-errors.ts'
+import { FencedError, InvalidAppendError, LogClosedError, LogUnavailableError } from './append-errors.ts'
+import { AppendQueue } from './append-queue.ts'
 import { Batch } from './batch.ts'
-import type { CommitParticipant, LogAlarm } from './commit-participant.ts'
+import type { CommitParticipant, CommitStatement, LogAlarm } from './commit-participant.ts'
 import { type CommitPlan, planCommit } from './commit-plan.ts'
 import type { CommitSender, Outcome } from './commit-sender.ts'
 import type { AppendResult, Commit, EventStoreLimits } from './event-store-options.ts'
@@ -8,6 +9,7 @@ import type { LogNames } from './log-names.ts'
 import type { Partitions } from './partitions.ts'
 import { messageOf } from './postgres-failure.ts'
 import type { LogHead } from './recorded-event.ts'
+import type { RequestBook } from './request-book.ts'
 import type { AppendRequest, StagedAppend, Stager } from './stager.ts'
 import type { StateMemos } from './state-memos.ts'
 import { withTimeLimit } from './time-limit.ts'
@@ -19,6 +21,7 @@ export interface CommitWriterParts {
   readonly names: LogNames
   readonly memos: StateMemos
   readonly stager: Stager
+  readonly requests: RequestBook
   readonly partitions: Partitions
   readonly participants: readonly CommitParticipant[]
   readonly limits: EventStoreLimits
@@ -31,25 +34,30 @@ export interface CommitWriterParts {
   readonly tree: TreeFront
 }
 
+// Of fewer requests, halves would cost more commits than they save waiting.
+const leastShare = 16
+
 /**
  * The commit turn: one batch at a time. What waits is staged in order, sent as one transaction, and on success swapped into memory before
  * anybody is told; on failure the overlay is dropped and nobody has seen it.
  */
 export class CommitWriter {
   readonly #parts: CommitWriterParts
-  readonly #queue: AppendRequest[] = []
-  #queuedBytes = 0
+  readonly #queue: AppendQueue
   #head: LogHead
   #tree: TreeFront
   #work: Promise<void> | null = null
   #refusal: FencedError | LogClosedError | null = null
   readonly #turnWaiters: (() => void)[] = []
   readonly #pauses: Pause[] = []
+  /** What there is to tell of the last commit, to listeners and callers. */
+  readonly #answers: (() => void)[] = []
   #asOfFloorUs = 0n
   #stampUs: bigint | null = null
 
   constructor(parts: CommitWriterParts) {
     this.#parts = parts
+    this.#queue = new AppendQueue(parts.limits)
     this.#head = parts.head
     this.#tree = parts.tree
   }
@@ -72,24 +80,13 @@ export class CommitWriter {
   submit(request: AppendRequest): void {
     const refusal = this.#refusal ?? this.#parts.sender.unavailable
     if (refusal !== null) throw refusal
-    const { queueRequests, queueBytes } = this.#parts.limits
-    if (this.#queue.length >= queueRequests || this.#queuedBytes + bytesOf(request) > queueBytes) {
-      throw new LogBusyError(
-        `Cannot append: ${this.#queue.length} requests with ${this.#queuedBytes} bytes wait already`,
-      )
-    }
-    this.#queue.push(request)
-    this.#queuedBytes += bytesOf(request)
+    this.#queue.add(request)
     this.#wake()
   }
 
   /** Takes a request back; false where its turn has come. */
   withdraw(request: AppendRequest): boolean {
-    const at = this.#queue.indexOf(request)
-    if (at === -1) return false
-    this.#queue.splice(at, 1)
-    this.#queuedBytes -= bytesOf(request)
-    return true
+    return this.#queue.withdraw(request)
   }
 
   /**
@@ -160,10 +157,11 @@ export class CommitWriter {
   }
 
   async #run(): Promise<void> {
-    await Promise.resolve() // what is appended in the same tick shares the commit
+    await new Promise<void>((resolve) => process.nextTick(resolve)) // what is appended in the same tick shares the commit
     while (this.#queue.length + this.#pauses.length > 0 && !(this.#refusal instanceof FencedError)) {
       const pause = this.#pauses.shift()
       if (pause !== undefined) {
+        this.#answer()
         await pause.run()
         continue
       }
@@ -175,6 +173,7 @@ export class CommitWriter {
         this.#endTurn()
       }
     }
+    this.#answer()
   }
 
   #nextStamp(): bigint {
@@ -184,10 +183,11 @@ export class CommitWriter {
   }
 
   async #turn(recordedAtUs: bigint): Promise<void> {
-    const { names, memos, epoch } = this.#parts
+    const { names, memos, epoch, participants } = this.#parts
     const batch = new Batch(this.#head, { names, memos, recordedAtUs, epoch })
     const staged = await this.#fill(batch)
     if (batch.events.length === 0) {
+      this.#answer()
       for (const each of staged) each.request.resolve(this.#resultOf(each))
       return
     }
@@ -195,18 +195,11 @@ export class CommitWriter {
     let outcome: Outcome
     try {
       plan = planCommit(batch, { before: this.#head, tree: this.#tree })
-      const ensured = this.#parts.partitions.ensure(plan.head.position)
-      await withTimeLimit(ensured, { ms: this.#parts.limits.commitTimeoutMs, what: 'making a partition' })
-      const own = this.#parts.participants.flatMap((participant) => participant.statements())
-      const statements = [...plan.statements, ...own]
-      const giveUp = (error: Error) => {
-        for (const { request } of staged) request.reject(error)
-      }
-      const left = (error: LogUnavailableError) => {
-        this.#refuseQueue(error)
-        this.#endTurn()
-      }
-      outcome = await this.#parts.sender.send({ statements, before: this.#head, after: plan.head, left, giveUp })
+      await this.#ensurePartitions(plan.head.position)
+      const statements = [...plan.statements, ...participants.flatMap((participant) => participant.statements())]
+      const sending = this.#send(statements, { plan, staged })
+      this.#answer() // the database works meanwhile
+      outcome = await sending
     } catch (error) {
       this.#drop(staged, new LogUnavailableError(this.#parts.nowUs(), messageOf(error), { cause: error }))
       return
@@ -214,40 +207,83 @@ export class CommitWriter {
     this.#conclude({ outcome, plan, batch, staged })
   }
 
+  #send(
+    statements: readonly CommitStatement[],
+    { plan, staged }: Pick<Conclusion, 'plan' | 'staged'>,
+  ): Promise<Outcome> {
+    const giveUp = (error: Error) => {
+      for (const { request } of staged) request.reject(error)
+    }
+    const left = (error: LogUnavailableError) => {
+      this.#refuseQueue(error)
+      this.#endTurn()
+    }
+    return this.#parts.sender.send({ statements, before: this.#head, after: plan.head, left, giveUp })
+  }
+
+  async #ensurePartitions(position: bigint): Promise<void> {
+    const { partitions, limits } = this.#parts
+    if (partitions.has(position)) return
+    this.#answer()
+    await withTimeLimit(partitions.ensure(position), { ms: limits.commitTimeoutMs, what: 'making a partition' })
+  }
+
   /** Stages what waits until the batch is full; what is refused is settled here. */
   async #fill(batch: Batch): Promise<readonly StagedAppend[]> {
     const { limits, stager } = this.#parts
     const staged: StagedAppend[] = []
-    await stager.prepare(batch, this.#queue.slice(0, limits.batchEvents))
-    for (let request = this.#queue[0]; request !== undefined; request = this.#queue[0]) {
+    let left = this.#share()
+    await this.#whileAnswering(stager.prepare(batch, this.#queue.upTo(Math.min(left, limits.batchEvents))))
+    for (let request = this.#queue.first; request !== undefined && left > 0; request = this.#queue.first) {
       if (staged.length > 0 && (request.alone || staged[0]?.request.alone === true)) break
-      this.withdraw(request)
+      this.#queue.shift()
+      left -= 1
       try {
-        const stagedAppend = await stager.stage(batch, request)
-        if (stagedAppend === null) {
-          this.#requeue([request])
+        let staging = stager.stage(batch, request)
+        while (staging.kind === 'reading') staging = await this.#whileAnswering(staging.read())
+        if (staging.kind === 'full') {
+          this.#queue.putBack([request])
           break
         }
-        staged.push(stagedAppend)
+        staged.push(staging.append)
       } catch (error) {
         request.reject(error)
       }
       if (batch.events.length >= limits.batchEvents || batch.bytes >= limits.batchBytes) break
-      if (staged.length >= limits.queueRequests) break
     }
     return staged
+  }
+
+  /**
+   * How many of those who wait share the next commit. Mostly all of them. Where nobody is being answered, they may be all the clients there
+   * are, who would then wait for the database, and it for them: of many, half go first, and from then on one half is answered and asks again
+   * while the other half is committed.
+   */
+  #share(): number {
+    const waiting = this.#queue.length
+    return this.#answers.length > 0 ? waiting : Math.max(leastShare, Math.ceil(waiting / 2))
+  }
+
+  /** Nobody who has an answer waits for what others need. */
+  #whileAnswering<T>(reading: T): T {
+    if (reading !== null) this.#answer()
+    return reading
+  }
+
+  /** Tells listeners and callers of the last commit. */
+  #answer(): void {
+    for (const answer of this.#answers.splice(0)) answer()
   }
 
   #conclude({ outcome, plan, batch, staged }: Conclusion): void {
     switch (outcome.kind) {
       case 'committed':
-        try {
-          this.#committed(plan, batch)
-        } catch (error) {
-          // It is recorded, but memory is not what the log says: nothing more may be decided on it.
-          this.#fence(error instanceof Error ? error : new Error(messageOf(error)))
-        }
-        for (const each of staged) each.request.resolve(this.#resultOf(each))
+        this.#orFence(() => this.#committed(plan, batch))
+        this.#answers.push(() => {
+          const { commitNo, recordedAtUs } = plan.head
+          this.#orFence(() => this.#parts.publish({ commitNo, recordedAtUs, events: batch.events }))
+          for (const each of staged) each.request.resolve(this.#resultOf(each))
+        })
         return
       case 'refused':
         return this.#drop(
@@ -268,10 +304,19 @@ export class CommitWriter {
     this.#head = plan.head
     this.#tree = plan.tree
     plan.remember(this.#parts.names)
+    this.#parts.requests.committed(batch.requests)
     this.#parts.memos.committed(batch.events)
     for (const participant of this.#parts.participants) participant.committed()
     this.#parts.partitions.prepareAfter(plan.head.position)
-    this.#parts.publish({ commitNo: plan.head.commitNo, recordedAtUs: plan.head.recordedAtUs, events: batch.events })
+  }
+
+  /** What a commit means for memory: where it fails, memory is not what the log says, and nothing more may be decided on it. */
+  #orFence(action: () => void): void {
+    try {
+      action()
+    } catch (error) {
+      this.#fence(error instanceof Error ? error : new Error(messageOf(error)))
+    }
   }
 
   #drop(staged: readonly StagedAppend[], error: Error): void {
@@ -285,12 +330,12 @@ export class CommitWriter {
     const [only] = staged
     if (staged.length > 1 || only === undefined) {
       for (const { request } of staged) request.alone = true
-      return this.#requeue(staged.map(({ request }) => request))
+      return this.#queue.putBack(staged.map(({ request }) => request))
     }
     const { request } = only
     if (request.kind === 'fact' && request.poison === null) {
       request.poison = error
-      return this.#requeue([request])
+      return this.#queue.putBack([request])
     }
     request.reject(
       new InvalidAppendError(`Cannot append: the database refused it (${error.message})`, { cause: error }),
@@ -301,11 +346,6 @@ export class CommitWriter {
     const last = events.at(-1)
     const { commitNo, position } = this.#head
     return { commitNo: last?.commitNo ?? commitNo, lastPosition: last?.position ?? position, events }
-  }
-
-  #requeue(requests: readonly AppendRequest[]): void {
-    this.#queue.unshift(...requests)
-    for (const request of requests) this.#queuedBytes += bytesOf(request)
   }
 
   async #recover(reason: Error): Promise<void> {
@@ -324,8 +364,7 @@ export class CommitWriter {
   }
 
   #refuseQueue(error: Error): void {
-    this.#queuedBytes = 0
-    for (const request of this.#queue.splice(0)) request.reject(error)
+    for (const request of this.#queue.clear()) request.reject(error)
     for (const pause of this.#pauses.splice(0)) pause.reject(error)
   }
 }
@@ -340,8 +379,4 @@ interface Conclusion {
   readonly plan: CommitPlan
   readonly batch: Batch
   readonly staged: readonly StagedAppend[]
-}
-
-function bytesOf({ what }: AppendRequest): number {
-  return typeof what === 'function' ? 0 : what.bytes + what.blobBytes
 }

@@ -59,8 +59,8 @@ const noBytes = Buffer.alloc(0)
 export class EventRows {
   readonly #pool: pg.Pool
   readonly #gate = new Gate(connections)
-  readonly #streams = new GenerationCache<string>(cachedStreams)
-  readonly #commits = new GenerationCache<CommitStamp>(cachedCommits)
+  readonly #streams = new GenerationCache<number, string>(cachedStreams)
+  readonly #commits = new GenerationCache<number, CommitStamp>(cachedCommits)
   readonly #types: TypeName[] = []
 
   constructor(pool: pg.Pool) {
@@ -171,7 +171,7 @@ export class EventRows {
 
 interface Resolving<Value> {
   readonly keys: readonly number[]
-  readonly cache: GenerationCache<Value>
+  readonly cache: GenerationCache<number, Value>
   readonly load: (keys: readonly number[]) => Promise<ReadonlyMap<number, Value>>
 }
 

@@ -24,10 +24,16 @@ export interface EventStoreLimits {
   /** Stream heads, decider states and blobs kept in memory. */
   readonly cachedStreams: number
   readonly cachedStates: number
+  readonly cachedRequests: number
   readonly cachedBlobBytes: number
   /** Newest events kept in memory for those who follow the log; who is slower reads the table again. */
   readonly ringEvents: number
   readonly ringBytes: number
+  /** How old, and how far ahead of the clock, the id of a repeatable request may be; it is remembered as long. */
+  readonly requestWindowMs: number
+  readonly requestAheadMs: number
+  /** By how much the wall clock may leap against the monotonic clock without an event. */
+  readonly clockJumpMs: number
   /** Longest wait for the answer to a COMMIT before the connection is given up. */
   readonly commitTimeoutMs: number
   /** Longest wait of a caller whose commit is in doubt. */
@@ -48,9 +54,13 @@ export const defaultLimits: EventStoreLimits = {
   queueBytes: 64 << 20,
   cachedStreams: 100_000,
   cachedStates: 10_000,
+  cachedRequests: 50_000,
   cachedBlobBytes: 64 << 20,
   ringEvents: 16_384,
   ringBytes: 32 << 20,
+  requestWindowMs: 24 * 3_600_000,
+  requestAheadMs: 300_000,
+  clockJumpMs: 2_000,
   commitTimeoutMs: 30_000,
   inDoubtWaitMs: 15_000,
   lockWaitMs: 3_000,
@@ -76,13 +86,29 @@ export interface EventStoreOptions {
   /** Wall clock, microseconds since 1970. */
   readonly nowUs?: () => bigint
   readonly onAlarm?: (alarm: LogAlarm) => void
+  /** Milliseconds that never step back, beside `nowUs`. */
+  readonly monotonicMs?: () => number
+  /** Hears that the wall clock was set: who owns the log appends an event of it. Stamps go on increasing all the same. */
+  readonly onClockJump?: (jump: ClockJump) => void
   readonly signal?: AbortSignal
+}
+
+/** How the wall clock jumped, in microseconds since 1970: from what it was last seen at, to what it is, by how much against the monotonic clock. */
+export interface ClockJump {
+  readonly oldUs: bigint
+  readonly newUs: bigint
+  readonly differenceUs: bigint
 }
 
 /** How to append. */
 export interface AppendOptions {
   /** `intent` unless told: see {@link AppendKind}. */
   readonly kind?: AppendKind
+  /**
+   * The caller's name for this append, a UUID of version 7 in lower case: as long as its time is within the window, the same name again is
+   * answered with the events of the first time, and appends nothing. For appends without an exact revision, which need no other name.
+   */
+  readonly requestId?: string
   /** Takes the request back while it still waits for its turn; later it has no effect. */
   readonly signal?: AbortSignal
 }

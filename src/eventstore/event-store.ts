@@ -16,6 +16,7 @@ import type { LogReader, ReadAllOptions, ReadStreamOptions } from './log-reader.
 import type { LogReads } from './log-reads.ts'
 import { messageOf } from './postgres-failure.ts'
 import type { LogHead, RecordedEvent, StreamWrite } from './recorded-event.ts'
+import { checkRequestId } from './request-book.ts'
 import type { AppendRequest } from './stager.ts'
 import type { Delivery, SubscribeOptions, SubscribeStreamOptions } from './subscription.ts'
 import type { Decide } from './turn.ts'
@@ -28,6 +29,7 @@ export interface EventStoreParts {
   readonly reads: LogReads
   readonly pool: pg.Pool
   readonly limits: EventStoreLimits
+  readonly nowUs: () => bigint
   readonly listeners: CommitListeners
   readonly settled: () => Promise<void>
   readonly stop: AbortController
@@ -55,25 +57,31 @@ export class EventStore implements LogReader {
    * throws to refuse it. An append that is retried with the same event ids and exact revisions is appended once.
    */
   append(what: readonly StreamWrite[] | Decide, options: AppendOptions = {}): Promise<AppendResult> {
-    const { signal, kind = 'intent' } = options
+    const { signal, kind = 'intent', requestId = null } = options
+    const { limits, writer, nowUs } = this.#parts
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted()
-      const checked = typeof what === 'function' ? what : checkAppend(what, this.#parts.limits)
-      const settled = () => signal?.removeEventListener('abort', abort)
-      const request: AppendRequest = {
-        what: checked,
-        kind,
-        alone: false,
-        poison: null,
-        resolve: (result) => (settled(), resolve(result)),
-        reject: (error) => (settled(), reject(error)),
-      }
-      const abort = () => {
-        if (this.#parts.writer.withdraw(request)) request.reject(signal?.reason)
-      }
-      this.#parts.writer.submit(request)
-      signal?.addEventListener('abort', abort, { once: true })
+      if (requestId !== null) checkRequestId(requestId, { nowUs: nowUs(), limits })
+      const checked = typeof what === 'function' ? what : checkAppend(what, limits, requestId)
+      const request: AppendRequest = { what: checked, kind, requestId, alone: false, poison: null, resolve, reject }
+      if (signal === undefined) writer.submit(request)
+      else this.#submitWithdrawable(request, signal)
     })
+  }
+
+  /** Its signal takes the request back as long as it waits. */
+  #submitWithdrawable(request: AppendRequest, signal: AbortSignal): void {
+    const settled = () => signal.removeEventListener('abort', abort)
+    const withdrawable: AppendRequest = {
+      ...request,
+      resolve: (result) => (settled(), request.resolve(result)),
+      reject: (error) => (settled(), request.reject(error)),
+    }
+    const abort = () => {
+      if (this.#parts.writer.withdraw(withdrawable)) withdrawable.reject(signal.reason)
+    }
+    this.#parts.writer.submit(withdrawable)
+    signal.addEventListener('abort', abort, { once: true })
   }
 
   /** The events of a stream, page by page; none where it does not exist. */

@@ -1,11 +1,12 @@
 import type pg from 'pg'
-import { BoundedMap } from './bounded-map.ts'
+import { GenerationCache } from './generation-cache.ts'
 import { SkipBlocks } from './skip-blocks.ts'
 
-/** A stream's number in the log and its last revision. */
+/** A stream's number in the log, its category, and its last revision, which the writer keeps up with every commit. */
 export interface StreamHead {
   readonly streamId: bigint
-  readonly revision: bigint
+  readonly categoryId: number
+  revision: bigint
 }
 
 const maxTypes = 10_000
@@ -16,9 +17,9 @@ const maxTypes = 10_000
  */
 export class LogNames {
   readonly #pool: pg.Pool
-  readonly #heads: BoundedMap<string, StreamHead | null>
-  readonly #types = new BoundedMap<string, number>(maxTypes)
-  readonly #categories = new BoundedMap<string, number>(maxTypes)
+  readonly #heads: GenerationCache<string, StreamHead | null>
+  readonly #types = new GenerationCache<string, number>(maxTypes)
+  readonly #categories = new GenerationCache<string, number>(maxTypes)
   /** What the current block of positions is known to hold. */
   readonly blocks = new SkipBlocks()
   nextStreamId = 0n
@@ -27,7 +28,7 @@ export class LogNames {
 
   constructor(pool: pg.Pool, { cachedStreams }: { readonly cachedStreams: number }) {
     this.#pool = pool
-    this.#heads = new BoundedMap(cachedStreams)
+    this.#heads = new GenerationCache(cachedStreams)
   }
 
   /** Reads the numbers to give next; forgets everything else. */
@@ -53,12 +54,12 @@ export class LogNames {
     this.#heads.set(stream, head)
   }
 
-  typeId(type: string): number | undefined {
-    return this.#types.get(type)
+  typeId(type: string, schema: number): number | undefined {
+    return this.#types.get(typeKey(type, schema))
   }
 
-  setTypeId(type: string, id: number): void {
-    this.#types.set(type, id)
+  setTypeId(type: string, { schema, typeId }: { readonly schema: number; readonly typeId: number }): void {
+    this.#types.set(typeKey(type, schema), typeId)
   }
 
   categoryId(category: string): number | undefined {
@@ -71,31 +72,42 @@ export class LogNames {
 
   /** Heads of these streams, null for one that does not exist. */
   async loadHeads(streams: readonly string[]): Promise<ReadonlyMap<string, StreamHead | null>> {
-    const text = `select s.name, s.stream_id, (select max(revision) from event e where e.stream_id = s.stream_id) as revision
+    const text = `select s.name, s.stream_id as "streamId", s.category_id as "categoryId", stream_last_revision(s.stream_id, s.first_pos) as revision
       from unnest($1::text[]) as n (name) join stream s on s.name = n.name`
-    const query = { name: 'heads', text, values: [streams] }
-    const { rows } = await this.#pool.query<{ name: string; stream_id: bigint; revision: bigint }>(query)
+    const { rows } = await this.#pool.query<StreamHead & { readonly name: string }>({
+      name: 'heads',
+      text,
+      values: [streams],
+    })
     const loaded = new Map<string, StreamHead | null>(streams.map((stream) => [stream, null]))
-    for (const row of rows) loaded.set(row.name, { streamId: row.stream_id, revision: row.revision })
+    for (const { name, ...head } of rows) loaded.set(name, head)
     for (const [stream, head] of loaded) this.#heads.set(stream, head)
     return loaded
   }
 
-  /** Numbers of these types (see {@link typeKey}), as far as the log has them. */
-  async loadTypes(types: readonly string[]): Promise<ReadonlyMap<string, number>> {
-    const text = `select type_id as id, name || ' ' || schema_version as name from event_type where name || ' ' || schema_version = any ($1::text[])`
-    return this.#load({ name: 'type_ids', text, values: [types] }, this.#types)
+  /** Numbers of these types, as far as the log has them: afterwards {@link typeId} knows them, unless they are too many. */
+  async loadTypes(
+    types: readonly { readonly type: string; readonly schema: number }[],
+  ): Promise<ReadonlyMap<string, number>> {
+    const text = `select type_id as id, t.name, schema_version as schema from event_type t
+      join unnest($1::text[], $2::int4[]) as n (name, schema) on t.name = n.name and t.schema_version = n.schema`
+    const values = [types.map(({ type }) => type), types.map(({ schema }) => schema)]
+    const { rows } = await this.#pool.query<{ id: number; name: string; schema: number }>({
+      name: 'types',
+      text,
+      values,
+    })
+    const loaded = new Map(rows.map(({ id, name, schema }) => [typeKey(name, schema), id]))
+    for (const [key, id] of loaded) this.#types.set(key, id)
+    return loaded
   }
 
   /** Numbers of these categories, as far as the log has them. */
   async loadCategories(categories: readonly string[]): Promise<ReadonlyMap<string, number>> {
     const text = 'select category_id as id, name from category where name = any ($1::text[])'
-    return this.#load({ name: 'category_ids', text, values: [categories] }, this.#categories)
-  }
-
-  async #load(query: pg.QueryConfig, cache: BoundedMap<string, number>): Promise<ReadonlyMap<string, number>> {
+    const query = { name: 'category_ids', text, values: [categories] }
     const { rows } = await this.#pool.query<{ id: number; name: string }>(query)
-    for (const row of rows) cache.set(row.name, row.id)
+    for (const row of rows) this.#categories.set(row.name, row.id)
     return new Map(rows.map((row) => [row.name, row.id]))
   }
 }

@@ -5,6 +5,7 @@ import { AsOfFloor } from './as-of-floor.ts'
 import { Batch } from './batch.ts'
 import type { CommitParticipant, LogAlarm } from './commit-participant.ts'
 import { planCommit } from './commit-plan.ts'
+import { ClockWatch } from './clock-watch.ts'
 import { CommitSender } from './commit-sender.ts'
 import { CommitWriter } from './commit-writer.ts'
 import { CommitListeners, EventStore } from './event-store.ts'
@@ -18,6 +19,8 @@ import { Partitions } from './partitions.ts'
 import { clientConfig } from './postgres-client.ts'
 import { postgresFailure } from './postgres-failure.ts'
 import type { LogHead } from './recorded-event.ts'
+import { RequestBook } from './request-book.ts'
+import { RequestPruner } from './request-pruner.ts'
 import { Stager } from './stager.ts'
 import { StateMemos } from './state-memos.ts'
 import { readTree } from './read-tree.ts'
@@ -65,6 +68,7 @@ class Opening {
   readonly #reads: LogReads
   readonly #names: LogNames
   readonly #memos: StateMemos
+  readonly #requests: RequestBook
   readonly #participants: readonly CommitParticipant[]
   #writer: CommitWriter | null = null
 
@@ -87,6 +91,7 @@ class Opening {
     this.#reads = new LogReads(this.#pool, { live: this.#live })
     this.#names = new LogNames(this.#pool, this.#limits)
     this.#memos = new StateMemos(this.#reads, this.#limits)
+    this.#requests = new RequestBook(this.#pool, this.#limits)
   }
 
   async run(): Promise<EventStore> {
@@ -101,6 +106,7 @@ class Opening {
     const partitions = new Partitions(this.#pool, from)
     const { head, tree } = await this.#fence(partitions, asOfUs)
     this.#live.ring.restart(head.position + 1n)
+    await this.#requests.open()
     const { writer, store } = this.#assemble({ head, tree }, partitions)
     const positionAt = (timeUs: bigint) => store.positionAt(timeUs)
     const exclusively = <T>(action: () => Promise<T>) => writer.exclusively(action)
@@ -160,11 +166,12 @@ class Opening {
     { head, tree }: Fenced,
     partitions: Partitions,
   ): { readonly writer: CommitWriter; readonly store: EventStore } {
-    const { limits, alarm, nowUs, stop } = {
+    const { limits, alarm, nowUs, stop, requests } = {
       limits: this.#limits,
       alarm: this.#alarm,
-      nowUs: this.#nowUs,
+      nowUs: this.#watchedClock(),
       stop: this.#stop,
+      requests: this.#requests,
     }
     const listeners = new CommitListeners(alarm)
     const session = this.#session
@@ -172,28 +179,43 @@ class Opening {
     const memos = this.#memos
     const writer = new CommitWriter({
       sender: new CommitSender({ session, limits, nowUs, alarm, signal: stop.signal }),
-      stager: new Stager({ participants, memos, reads: this.#reads, limits, nowUs, alarm }),
+      stager: new Stager({ participants, memos, reads: this.#reads, requests, limits, nowUs, alarm }),
       names: this.#names,
       publish: (commit) => {
         this.#live.ring.push(commit.events)
         listeners.publish(commit)
       },
       epoch: head.epoch,
-      ...{ memos, partitions, participants, limits, nowUs, alarm, head, tree },
+      ...{ memos, requests, partitions, participants, limits, nowUs, alarm, head, tree },
     })
-    const settled = () => partitions.settled()
+    const pruner = new RequestPruner(this.#pool, { limits, nowUs, signal: stop.signal })
+    const settled = async () => {
+      await partitions.settled()
+      await pruner.settled()
+    }
     const store = new EventStore({
       writer,
       session,
       reads: this.#reads,
       pool: this.#pool,
       limits,
+      nowUs,
       listeners,
       settled,
       stop,
       asOf: new AsOfFloor(this.#pool, session.token),
     })
     return { writer, store }
+  }
+
+  /** The wall clock; who wants to hear that it jumps has it looked at. */
+  #watchedClock(): () => bigint {
+    const { onClockJump: onJump, monotonicMs = () => performance.now() } = this.#options
+    if (onJump === undefined) return this.#nowUs
+    const { clockJumpMs } = this.#limits
+    const watch = new ClockWatch({ nowUs: this.#nowUs, monotonicMs, clockJumpMs, onJump })
+    this.#stop.signal.addEventListener('abort', () => watch.stop(), { once: true })
+    return () => watch.look()
   }
 }
 

@@ -1,11 +1,14 @@
 import { InvalidAppendError, LogUnavailableError, WrongExpectedRevisionError } from './append-errors.ts'
-import { type CheckedAppend, type CheckedWrite, checkAppend } from './append-request.ts'
-import type { Batch, Missing } from './batch.ts'
+import { type CheckedAppend, checkAppend } from './append-request.ts'
+import type { Batch } from './batch.ts'
+import { BatchTurn, type Missing } from './batch-turn.ts'
 import type { AppendKind, CommitParticipant, LogAlarm } from './commit-participant.ts'
+import { findRetried } from './earlier-append.ts'
 import type { AppendResult, EventStoreLimits } from './event-store-options.ts'
 import type { LogReads } from './log-reads.ts'
 import { messageOf } from './postgres-failure.ts'
 import type { RecordedEvent } from './recorded-event.ts'
+import { type RequestBook, type RequestRow, sameRequest } from './request-book.ts'
 import type { StateMemos } from './state-memos.ts'
 import { withTimeLimit } from './time-limit.ts'
 import type { Decide } from './turn.ts'
@@ -14,6 +17,8 @@ import type { Decide } from './turn.ts'
 export interface AppendRequest {
   readonly what: CheckedAppend | Decide
   readonly kind: AppendKind
+  /** The caller's name for it, where it may be repeated by that. */
+  readonly requestId: string | null
   readonly resolve: (result: AppendResult) => void
   readonly reject: (error: unknown) => void
   /** Set once a batch with this request was refused for its content: from then on it goes alone. */
@@ -28,11 +33,18 @@ export interface StagedAppend {
   readonly events: readonly RecordedEvent[]
 }
 
+/** What became of a request: it is staged, the batch has no room for it, or something has to be read first. */
+export type Staging =
+  | { readonly kind: 'staged'; readonly append: StagedAppend }
+  | { readonly kind: 'full' }
+  | { readonly kind: 'reading'; readonly read: () => Promise<Staging> }
+
 /** What staging needs around it. */
 export interface StagerParts {
   readonly participants: readonly CommitParticipant[]
   readonly memos: StateMemos
   readonly reads: LogReads
+  readonly requests: RequestBook
   readonly limits: EventStoreLimits
   readonly nowUs: () => bigint
   readonly alarm: (alarm: LogAlarm) => void
@@ -49,47 +61,108 @@ export class Stager {
     this.#parts = parts
   }
 
-  /** Reads the names of what waits in one go; who needs what could not be read asks again and hears why. */
-  async prepare(batch: Batch, requests: readonly AppendRequest[]): Promise<void> {
-    const known = requests.flatMap(({ what }) => (typeof what === 'function' ? [] : [what]))
-    await this.#load(() => batch.loadNames(known)).catch(() => undefined)
+  /** What has to be read for requests that wait, in one go; null where nothing is. Who needs what could not be read asks again, and hears why. */
+  prepare(batch: Batch, requests: readonly AppendRequest[]): Promise<void> | null {
+    const unknown: CheckedAppend[] = []
+    for (const { what } of requests) if (typeof what !== 'function' && !batch.knows(what)) unknown.push(what)
+    if (unknown.length === 0) return null
+    return this.#load(() => batch.loadNames(unknown)).catch(() => undefined)
   }
 
-  /** Stages a request; null where the batch has no room for it. Whatever it throws refuses this request and leaves the batch as it was. */
-  async stage(batch: Batch, request: AppendRequest): Promise<StagedAppend | null> {
-    const append = await this.#decided(batch, request.what)
-    await this.#load(() => batch.loadNames([append]))
-    const { limits } = this.#parts
-    const isFirst = batch.events.length === 0
-    if (!isFirst && batch.events.length + append.eventCount > limits.batchEvents) return null
-    if (!isFirst && batch.bytes + append.bytes + append.blobBytes > limits.batchBytes) return null
+  /**
+   * Stages a request, without waiting where all it needs is in memory. Whatever it throws, or what is read rejects with, refuses this
+   * request only and leaves the batch as it was.
+   */
+  stage(batch: Batch, request: AppendRequest): Staging {
+    const { requestId } = request
+    if (requestId === null) return this.#stageNew(batch, request)
+    const staged = batch.requests.get(requestId)
+    if (staged !== undefined) return repeated(request, staged)
+    const row = this.#parts.requests.find(requestId)
+    if (row === null) return this.#stageNew(batch, request)
+    return {
+      kind: 'reading',
+      read: async () => {
+        const found = row ?? (await this.#load(() => this.#parts.requests.load(requestId)))
+        return found === null ? this.#stageNew(batch, request) : this.#readRequest(request, found)
+      },
+    }
+  }
+
+  async #readRequest(request: AppendRequest, { firstPosition, lastPosition }: RequestRow): Promise<Staging> {
+    const maxCount = Number(lastPosition - firstPosition + 1n)
+    const { reads } = this.#parts
+    return repeated(request, await this.#load(() => Array.fromAsync(reads.readAll({ from: firstPosition, maxCount }))))
+  }
+
+  #stageNew(batch: Batch, request: AppendRequest): Staging {
+    const { what } = request
+    return typeof what === 'function'
+      ? this.#decide(batch, { request, decide: what, round: 0 })
+      : this.#place(batch, { request, append: what })
+  }
+
+  #decide(batch: Batch, decision: Decision): Staging {
+    const { request, decide, round } = decision
+    const turn = new BatchTurn(batch)
+    let outcome: ReturnType<Decide> | null = null
     try {
-      const events = batch.number(append)
-      this.#offer(request, events)
-      batch.take(events, append)
-      return { request, events }
+      outcome = decide(turn)
+    } catch (error) {
+      if (turn.missing.length === 0) throw error
+    }
+    if (outcome !== null && turn.missing.length === 0) {
+      return this.#place(batch, { request, append: checkAppend(outcome, this.#parts.limits, request.requestId) })
+    }
+    if (round >= maxDecideRounds) {
+      throw new InvalidAppendError(`Cannot append: the decision asked for more than ${maxDecideRounds} streams`)
+    }
+    return {
+      kind: 'reading',
+      read: async () => {
+        await this.#load(() => this.#fetch(batch, turn.missing))
+        return this.#decide(batch, { request, decide, round: round + 1 })
+      },
+    }
+  }
+
+  #place(batch: Batch, placing: Placing): Staging {
+    const { request, append } = placing
+    if (!batch.knows(append)) {
+      return {
+        kind: 'reading',
+        read: async () => {
+          await this.#load(() => batch.loadNames([append]))
+          return this.#place(batch, placing)
+        },
+      }
+    }
+    if (!this.#hasRoom(batch, append)) return { kind: 'full' }
+    let events: readonly RecordedEvent[]
+    try {
+      events = batch.number(append)
     } catch (error) {
       if (!(error instanceof WrongExpectedRevisionError)) throw error
-      const earlier = await this.#load(() => this.#findEarlier(batch, append))
-      if (earlier === null) throw error
-      return { request, events: earlier }
+      return { kind: 'reading', read: () => this.#stageRetry(batch, placing, error) }
     }
+    this.#offer(request, events)
+    batch.take(events, append)
+    return { kind: 'staged', append: { request, events } }
   }
 
-  async #decided(batch: Batch, what: CheckedAppend | Decide): Promise<CheckedAppend> {
-    if (typeof what !== 'function') return what
-    for (let round = 0; round < maxDecideRounds; round += 1) {
-      const missing: Missing[] = []
-      let outcome: ReturnType<Decide> | null = null
-      try {
-        outcome = what(batch.turn(missing))
-      } catch (error) {
-        if (missing.length === 0) throw error
-      }
-      if (outcome !== null && missing.length === 0) return checkAppend(outcome, this.#parts.limits)
-      await this.#load(() => this.#fetch(batch, missing))
-    }
-    throw new InvalidAppendError(`Cannot append: the decision asked for more than ${maxDecideRounds} streams`)
+  async #stageRetry(batch: Batch, { request, append }: Placing, error: Error): Promise<Staging> {
+    const events = await this.#load(() => findRetried(append, { batch, reads: this.#parts.reads }))
+    if (events === null) throw error
+    return { kind: 'staged', append: { request, events } }
+  }
+
+  #hasRoom(batch: Batch, append: CheckedAppend): boolean {
+    if (batch.events.length === 0) return true
+    const { batchEvents, batchBytes } = this.#parts.limits
+    return (
+      batch.events.length + append.eventCount <= batchEvents &&
+      batch.bytes + append.bytes + append.blobBytes <= batchBytes
+    )
   }
 
   async #fetch(batch: Batch, missing: readonly Missing[]): Promise<void> {
@@ -104,7 +177,7 @@ export class Stager {
   }
 
   #offer({ kind, poison }: AppendRequest, events: readonly RecordedEvent[]): void {
-    if (events.length === 0) return
+    if (events.length === 0 || this.#parts.participants.length === 0) return
     const undos: (() => void)[] = []
     const staged = poison === null ? { kind, events } : { kind, events, poison }
     for (const participant of this.#parts.participants) {
@@ -125,37 +198,6 @@ export class Stager {
     }
   }
 
-  /** The events of an earlier append that this one repeats: the same ids at the revisions it asks for, all in one commit. */
-  async #findEarlier(batch: Batch, append: CheckedAppend): Promise<readonly RecordedEvent[] | null> {
-    const exact = append.writes.filter((write) => firstRevision(write) !== null && write.events.length > 0)
-    let commitNo: bigint | null = null
-    for (const write of exact) {
-      const there = await this.#eventsAt(batch, write)
-      const same =
-        there.length === write.events.length && there.every((event, at) => event.eventId === write.events[at]?.eventId)
-      if (!same) return null
-      commitNo = there[0]?.commitNo ?? null
-    }
-    if (commitNo === null) return null
-    const committed = commitNo === batch.commitNo ? batch.events : await this.#parts.reads.readCommit(commitNo)
-    const byId = new Map(committed.map((event) => [event.eventId, event]))
-    const earlier = append.writes.flatMap((write) =>
-      write.events.map((event) => {
-        const recorded = byId.get(event.eventId)
-        return recorded?.stream === write.stream ? recorded : null
-      }),
-    )
-    return earlier.every((event) => event !== null) ? earlier : null
-  }
-
-  async #eventsAt(batch: Batch, write: CheckedWrite): Promise<readonly RecordedEvent[]> {
-    const from = firstRevision(write) ?? 0n
-    const maxCount = write.events.length
-    const staged = batch.staged(write.stream, from)
-    if (staged[0]?.revision === from) return staged.slice(0, maxCount)
-    return Array.fromAsync(this.#parts.reads.readStream(write.stream, { from, maxCount }))
-  }
-
   async #load<T>(action: () => Promise<T>): Promise<T> {
     try {
       const ms = this.#parts.limits.commitTimeoutMs
@@ -166,7 +208,18 @@ export class Stager {
   }
 }
 
-function firstRevision({ expectedRevision }: CheckedWrite): bigint | null {
-  if (expectedRevision === 'no_stream') return 0n
-  return typeof expectedRevision === 'bigint' ? expectedRevision + 1n : null
+interface Decision {
+  readonly request: AppendRequest
+  readonly decide: Decide
+  readonly round: number
+}
+
+interface Placing {
+  readonly request: AppendRequest
+  readonly append: CheckedAppend
+}
+
+function repeated(request: AppendRequest, events: readonly RecordedEvent[]): Staging {
+  if (typeof request.what !== 'function') sameRequest(request.what, events)
+  return { kind: 'staged', append: { request, events } }
 }

@@ -9,6 +9,7 @@ import type { PostgresAddress } from './postgres-address.ts'
 import { writerConfig } from './postgres-client.ts'
 import { messageOf } from './postgres-failure.ts'
 import { PreparedStatements, sendStatements } from './send-statements.ts'
+import { Watchdog } from './watchdog.ts'
 
 /** The session advisory lock of whoever writes the log: "chronovi" as a number. Locks are per database, so one constant serves. */
 export const writerLockKey = String(BigInt('0x6368726f6e6f7669'))
@@ -20,6 +21,7 @@ interface Connection {
   readonly client: pg.Client
   readonly socket: Socket
   readonly prepared: PreparedStatements
+  readonly watchdog: Watchdog
   readonly backendPid: number
 }
 
@@ -53,8 +55,12 @@ export class WriterSession {
 
   /** The connection; throws while there is none. */
   get client(): pg.Client {
+    return this.#connected.client
+  }
+
+  get #connected(): Connection {
     if (this.#connection === null) throw new Error('The connection to PostgreSQL is lost')
-    return this.#connection.client
+    return this.#connection
   }
 
   get isConnected(): boolean {
@@ -119,11 +125,12 @@ export class WriterSession {
 
   /** Commits statements in one transaction; an answer that takes too long ends the connection, which then counts as lost. */
   async commit(statements: readonly CommitStatement[], { timeoutMs }: { readonly timeoutMs: number }): Promise<void> {
-    const timer = setTimeout(() => this.#connection?.socket.destroy(), timeoutMs)
+    const connection = this.#connected
+    connection.watchdog.begin(timeoutMs)
     try {
-      await sendStatements(this.client, statements, this.#connection?.prepared)
+      await sendStatements(connection.client, statements, connection.prepared)
     } finally {
-      clearTimeout(timer)
+      connection.watchdog.end()
     }
   }
 
@@ -133,6 +140,7 @@ export class WriterSession {
     if (connection === null) return
     this.#connection = null
     this.#lastBackendPid = connection.backendPid
+    connection.watchdog.stop()
     connection.socket.destroy()
   }
 
@@ -141,6 +149,7 @@ export class WriterSession {
     const connection = this.#connection
     this.#connection = null
     if (connection === null) return
+    connection.watchdog.stop()
     const timer = setTimeout(() => connection.socket.destroy(), 2_000)
     await connection.client.query('select pg_advisory_unlock_all()').catch(() => undefined)
     await connection.client.end().catch(() => undefined)
@@ -162,7 +171,8 @@ export class WriterSession {
       await client.connect()
       const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
       const backendPid = rows[0]?.pid ?? 0
-      this.#connection = { client, socket, prepared: new PreparedStatements(), backendPid }
+      const watchdog = new Watchdog(() => socket.destroy())
+      this.#connection = { client, socket, prepared: new PreparedStatements(), watchdog, backendPid }
       opened = true
     } catch (error) {
       socket.destroy()
