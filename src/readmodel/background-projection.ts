@@ -108,7 +108,7 @@ export class BackgroundProjection {
         this.#target = { pool, schema: 'public', columns }
         this.#taker = this.#newTaker(this.#target)
         this.#written = row
-        this.#position = row
+        this.#reached(row)
       })
     })
   }
@@ -224,9 +224,13 @@ export class BackgroundProjection {
     if (this.#position !== before) return false
     const due = batch.through - this.#written >= positionEvents
     if (batch.events.length > 0 || due) await this.#write(batch)
-    this.#position = batch.through
-    for (const { position, resolve } of this.#waiting) if (this.#position >= position) resolve()
+    this.#reached(batch.through)
     return true
+  }
+
+  #reached(reached: bigint): void {
+    this.#position = reached
+    for (const { position, resolve } of this.#waiting) if (reached >= position) resolve()
   }
 
   async #write(batch: EventBatch): Promise<void> {
