@@ -1,0 +1,87 @@
+import type { XmlElement } from '../xml/xml-node.ts'
+import type { Accelerator } from './emulator-document.ts'
+import { leaf, tree } from './xml-tree.ts'
+
+/** A machine type of an emulator as the guest part lists it. */
+export interface GuestMachine {
+  readonly name: string
+  readonly alias: string | null
+  readonly maxCpus: number
+  readonly isDefault: boolean
+}
+
+/** What the guest part of the capabilities says of one emulator. */
+export interface GuestEmulator {
+  readonly arch: string
+  readonly binary: string
+  readonly accelerators: readonly Accelerator[]
+  readonly machines: readonly GuestMachine[]
+}
+
+/** Virtualization types in the order of the document, by accelerator. */
+const domainTypes = [
+  { accelerator: 'tcg', type: 'qemu' },
+  { accelerator: 'kvm', type: 'kvm' },
+  { accelerator: 'hvf', type: 'hvf' },
+] as const
+
+const wordSizeBits: Readonly<Record<string, 32 | 64>> = {
+  aarch64: 64,
+  alpha: 64,
+  loongarch64: 64,
+  mips64: 64,
+  mips64el: 64,
+  ppc64: 64,
+  ppc64le: 64,
+  riscv64: 64,
+  s390x: 64,
+  sparc64: 64,
+  x86_64: 64,
+}
+
+const x86 = ['i686', 'x86_64']
+/** Features that definitions may name, and the architectures that have them; null: all. */
+const features: readonly {
+  readonly name: string
+  readonly arches: readonly string[] | null
+  readonly attributes?: Readonly<Record<string, string>>
+}[] = [
+  { name: 'pae', arches: ['i686'] },
+  { name: 'nonpae', arches: ['i686'] },
+  { name: 'acpi', arches: [...x86, 'aarch64', 'loongarch64'], attributes: { default: 'on', toggle: 'yes' } },
+  { name: 'apic', arches: x86, attributes: { default: 'on', toggle: 'no' } },
+  { name: 'cpuselection', arches: null },
+  { name: 'deviceboot', arches: null },
+  { name: 'disksnapshot', arches: null, attributes: { default: 'on', toggle: 'no' } },
+  { name: 'externalSnapshot', arches: null },
+]
+
+/** The `<guest>` element of an emulator. */
+export function guestElement({ arch, binary, accelerators, machines }: GuestEmulator): XmlElement {
+  const types = domainTypes.filter(({ accelerator }) => accelerators.includes(accelerator))
+  const has = features.filter(({ arches }) => arches === null || arches.includes(arch))
+  return tree('guest', {}, [
+    leaf('os_type', 'hvm'),
+    tree('arch', { name: arch }, [
+      leaf('wordsize', wordSizeBits[arch] ?? 32),
+      leaf('emulator', binary),
+      ...machineElements(machines),
+      ...types.map(({ type }) => tree('domain', { type })),
+    ]),
+    tree(
+      'features',
+      {},
+      has.map(({ name, attributes }) => tree(name, attributes)),
+    ),
+  ])
+}
+
+function machineElements(machines: readonly GuestMachine[]): readonly XmlElement[] {
+  // Clients take the first machine for the default one.
+  const sorted = [...machines.filter((known) => known.isDefault), ...machines.filter((known) => !known.isDefault)]
+  return sorted.flatMap(({ name, alias, maxCpus }) => {
+    const maximum = { maxCpus: maxCpus > 0 ? maxCpus : undefined }
+    const full = leaf('machine', name, maximum)
+    return alias === null ? [full] : [leaf('machine', alias, { canonical: name, ...maximum }), full]
+  })
+}
