@@ -17,7 +17,7 @@ export function readCacheControls(files: HostFiles, bank: CacheBank): readonly C
     const mask = files.read(`${info}/cbm_mask`)?.trim() ?? ''
     const maxAllocations = readNumber(files, `${info}/num_closids`)
     if (!/^[0-9a-f]+$/i.test(mask) || maxAllocations === null) return []
-    const bits = BigInt([...BigInt(`0x${mask}`).toString(2)].filter((bit) => bit === '1').length)
+    const bits = BigInt(BigInt(`0x${mask}`).toString(2).replaceAll('0', '').length)
     if (bits === 0n) return []
     const granularityBytes = bank.sizeBytes / bits
     const least = BigInt(readNumber(files, `${info}/min_cbm_bits`) ?? 1)
