@@ -26,11 +26,11 @@ export const capabilities: Readonly<Record<TargetName, Capabilities>> = {
     streamExists: true,
     ownExtras: true,
     idempotentRetry: true,
-    requestIds: false,
+    requestIds: true,
     oneWriter: true,
   },
   emmett: {
-    claims: { densePositions: false, firstRevision: 1n },
+    claims: { densePositions: false, firstRevision: 1n, exactBytes: false },
     severalStreams: false,
     streamExists: false,
     ownExtras: false,
@@ -39,7 +39,7 @@ export const capabilities: Readonly<Record<TargetName, Capabilities>> = {
     oneWriter: false,
   },
   'message-db': {
-    claims: { densePositions: false, firstRevision: 0n },
+    claims: { densePositions: false, firstRevision: 0n, exactBytes: false },
     severalStreams: false,
     streamExists: false,
     ownExtras: false,

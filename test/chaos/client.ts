@@ -147,13 +147,8 @@ export class ChaosClient {
     while (told === null) {
       tries += 1
       const answer = await this.#ask(make)
-      // A refusal for another reason than the revision says nothing of the tries before it.
-      const isSettled =
-        answer.kind === 'acknowledged' || (answer.kind === 'refused' && (tries === 1 || answer.wrongRevision !== null))
-      if (isSettled) told = answer
-      else if (!retry || end.aborted)
-        told = { kind: 'unknown', reason: answer.kind === 'refused' || answer.kind === 'unknown' ? answer.reason : '' }
-      else await sleep(retryPauseMs)
+      told = toldBy(answer, { tries, mayTryAgain: retry && !end.aborted })
+      if (told === null) await sleep(retryPauseMs)
     }
     const operation = { id: this.#id(), kind: name, writes: asked, startTick, endTick: recorder.tick(), tries, told }
     recorder.operations.push(operation)
@@ -194,6 +189,29 @@ interface Attempt {
   /** Whether the store takes the very same request only once. */
   readonly retry: boolean
   readonly end: AbortSignal
+}
+
+/** What an answer settles; null: to be tried again. */
+function toldBy(
+  answer: WriterAnswer,
+  { tries, mayTryAgain }: { readonly tries: number; readonly mayTryAgain: boolean },
+): Told | null {
+  switch (answer.kind) {
+    case 'acknowledged':
+      return answer
+    case 'refused': {
+      // A refusal for another reason than the revision says nothing of the tries before it.
+      if (tries === 1 || answer.wrongRevision !== null || answer.reason === 'RequestMismatchError') return answer
+      const isTooLate = answer.reason === 'RequestWindowError'
+      return mayTryAgain && !isTooLate ? null : { kind: 'unknown', reason: answer.reason }
+    }
+    case 'unknown':
+      return mayTryAgain ? null : answer
+    case 'last':
+    case 'moment':
+    case 'done':
+      throw new Error(`Cannot take "${answer.kind}" for the answer to an append`)
+  }
 }
 
 function askedWrite({ stream, expected, events }: FramedWrite): AskedWrite {

@@ -37,7 +37,7 @@ export class ConsumerHost implements AsyncDisposable {
       const current = new ChaosProcess('consumer-process.ts', optionsText(this.options))
       this.#process = current
       await current.exited
-      if (current.crash !== null)
+      if (this.options.target === 'ours' && current.crash !== null)
         this.#findings.add('missing', `consumer "${this.options.name}" broke down: ${current.crash}`)
       if (!this.#isStopping) await sleep(restartPauseMs)
     }

@@ -2,11 +2,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type LogReaderHandle, openLogReader } from '../../src/eventstore/open-log-reader.ts'
 import { consume } from './consumer.ts'
+import { Journal } from './journal.ts'
 import { subscriptionSource } from './own-sources.ts'
 import { endWithParent, parseConsumerOptions } from './process-options.ts'
+import { consumeEmmett } from './rival-emmett.ts'
+import { messageDbSource } from './rival-message-db.ts'
+import type { ConsumerSource } from './served-store.ts'
 
 endWithParent()
-const { name, prefix, feed, address, output, broken } = parseConsumerOptions(process.argv[2])
+const options = parseConsumerOptions(process.argv[2])
+const { name, prefix, feed, address, output } = options
 
 async function openPatiently(): Promise<LogReaderHandle> {
   for (;;) {
@@ -18,12 +23,24 @@ async function openPatiently(): Promise<LogReaderHandle> {
   }
 }
 
-const log = await openPatiently()
-await consume({
-  name,
-  prefix,
-  output,
-  source: subscriptionSource(log),
-  isApart: broken === 'position-apart',
-  signal: new AbortController().signal,
-})
+async function follow(source: ConsumerSource): Promise<void> {
+  const isApart = options.broken === 'position-apart'
+  await consume({ name, prefix, output, source, isApart, signal: new AbortController().signal })
+}
+
+switch (options.target) {
+  case 'ours':
+    await follow(subscriptionSource(await openPatiently()))
+    break
+  case 'message-db':
+    await follow(messageDbSource(address))
+    break
+  case 'emmett': {
+    // It keeps its own position; whatever breaks in it, a new process goes on from there.
+    process.on('uncaughtException', () => process.exit(0)).on('unhandledRejection', () => process.exit(0))
+    await using journal = await Journal.open(output, { consumer: name })
+    const peersDirectory = options.peersDirectory ?? ''
+    await consumeEmmett({ address, peersDirectory, name }, (event) => journal.add([event]))
+    process.exit(0)
+  }
+}

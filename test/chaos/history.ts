@@ -19,7 +19,8 @@ export interface AskedWrite {
 export interface ToldPlace {
   readonly stream: string
   readonly revision: bigint
-  readonly position: bigint
+  /** Null where the store does not say. */
+  readonly position: bigint | null
 }
 
 /** A commit and the Merkle root after it, as hexadecimal digits. */
@@ -133,7 +134,9 @@ export interface Claims {
   readonly densePositions: boolean
   /** The number of the first event of a stream. */
   readonly firstRevision: bigint
+  /** Data comes back byte for byte. */
+  readonly exactBytes: boolean
 }
 
 /** What this project's event store claims. */
-export const ownClaims: Claims = { densePositions: true, firstRevision: 0n }
+export const ownClaims: Claims = { densePositions: true, firstRevision: 0n, exactBytes: true }

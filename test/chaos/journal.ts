@@ -70,12 +70,17 @@ export class Journal implements AsyncDisposable {
       throw new OvertakenError(`Cannot save: consumer "${this.#consumer}" is not at position ${from} any more`)
     }
     if (this.#isApart) await this.#client.query('commit; begin')
+    await this.add(events)
+    await this.#client.query('commit')
+  }
+
+  /** Writes down events, without a position: for a consumer whose store keeps that. */
+  async add(events: readonly ConsumedEvent[]): Promise<void> {
     await this.#client.query(
       `insert into output (consumer, position, event_id)
         select $1::text, position, event_id from unnest($2::int8[], $3::uuid[]) with ordinality as e (position, event_id, n) order by n`,
       [this.#consumer, events.map(({ position }) => String(position)), events.map(({ eventId }) => eventId)],
     )
-    await this.#client.query('commit')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,6 +4,8 @@ import { newEvent, testHostId, write } from '../support/log-kit.ts'
 import { OwnStore } from './own-store.ts'
 import { sequenceSource, subscriptionSource } from './own-sources.ts'
 import type { WriterOptions } from './process-options.ts'
+import { openEmmett } from './rival-emmett.ts'
+import { openMessageDb } from './rival-message-db.ts'
 import type { ConsumerSource, ServedStore } from './served-store.ts'
 import { StagedEvents } from './staged-events.ts'
 
@@ -19,8 +21,9 @@ export async function openTarget(options: WriterOptions, onFenced: (text: string
     case 'ours':
       return openOwn(options, onFenced)
     case 'emmett':
+      return { store: await openEmmett(options.address, options.peersDirectory ?? ''), source: null }
     case 'message-db':
-      throw new Error(`Cannot open "${options.target}": there is no adapter`)
+      return { store: await openMessageDb(options.address, options.peersDirectory ?? ''), source: null }
   }
 }
 

@@ -7,6 +7,8 @@ import {
   LogBusyError,
   LogClosedError,
   LogUnavailableError,
+  RequestMismatchError,
+  RequestWindowError,
   WrongExpectedRevisionError,
 } from '../../src/eventstore/append-errors.ts'
 import type { EventStore } from '../../src/eventstore/event-store.ts'
@@ -29,7 +31,10 @@ export interface OwnStoreParts {
   readonly staged: StagedEvents
 }
 
-const refusals = [LogUnavailableError, LogBusyError, LogClosedError, FencedError, InvalidAppendError]
+const refusals = [
+  ...[LogUnavailableError, LogBusyError, LogClosedError, FencedError],
+  ...[InvalidAppendError, RequestMismatchError, RequestWindowError],
+]
 
 const counter: StreamFold<number> = {
   name: 'chaos-counter',
@@ -103,7 +108,7 @@ export class OwnStore implements ServedStore {
   }
 
   async #append(what: readonly StreamWrite[] | Decide, requestId: string | null): Promise<readonly RecordedEvent[]> {
-    const { events } = await this.#parts.store.append(what)
+    const { events } = await this.#parts.store.append(what, requestId === null ? {} : { requestId })
     return events
   }
 

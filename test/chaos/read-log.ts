@@ -1,6 +1,5 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { eventLeaf } from '../../src/eventstore/event-leaf.ts'
-import type { PostgresAddress } from '../../src/eventstore/postgres-address.ts'
 import { appendLeaves, emptyTree, type TreeEdge, treeRoot } from '../../src/eventstore/tree-edge.ts'
 import { digestOf, parseEventData } from './event-data.ts'
 import type { LoggedCommit, LoggedEvent, LoggedLog } from './history.ts'
@@ -28,28 +27,21 @@ const eventText = `
   where e.pos > $1::int8 order by e.pos limit ${pageRows}`
 
 /** Reads our log from its tables, from position 0, and computes the Merkle root after each commit from the events. */
-export async function readOwnLog(address: PostgresAddress): Promise<LoggedLog> {
-  const client = new pg.Client({ ...address, connectionTimeoutMillis: 5_000 })
-  await client.connect()
-  try {
-    await client.query('begin isolation level repeatable read read only')
-    const rows = await readCommitRows(client)
-    const ends = new Set(rows.map(({ last_pos }) => BigInt(last_pos)))
-    const events: LoggedEvent[] = []
-    const roots = new Map([[-1n, rootText(emptyTree)]])
-    let edge: TreeEdge = emptyTree
-    for await (const row of eventRows(client)) {
-      const event = loggedEvent(row)
-      events.push(event)
-      edge = appendLeaves(edge, [leafOf(row)])
-      if (ends.has(event.position)) roots.set(event.position, rootText(edge))
-    }
-    const commits = rows.map((row) => loggedCommit(row, roots))
-    const blobs = await client.query<{ sha256: string }>(`select encode(sha256(bytes), 'hex') as sha256 from blob`)
-    return { events, commits, blobs: new Set(blobs.rows.map(({ sha256 }) => sha256)) }
-  } finally {
-    await client.end()
+export async function readOwnLog(client: pg.Client): Promise<LoggedLog> {
+  const rows = await readCommitRows(client)
+  const ends = new Set(rows.map(({ last_pos }) => BigInt(last_pos)))
+  const events: LoggedEvent[] = []
+  const roots = new Map([[-1n, rootText(emptyTree)]])
+  let edge: TreeEdge = emptyTree
+  for await (const row of eventRows(client)) {
+    const event = loggedEvent(row)
+    events.push(event)
+    edge = appendLeaves(edge, [leafOf(row)])
+    if (ends.has(event.position)) roots.set(event.position, rootText(edge))
   }
+  const commits = rows.map((row) => loggedCommit(row, roots))
+  const blobs = await client.query<{ sha256: string }>(`select encode(sha256(bytes), 'hex') as sha256 from blob`)
+  return { events, commits, blobs: new Set(blobs.rows.map(({ sha256 }) => sha256)) }
 }
 
 interface CommitRow {

@@ -5,7 +5,7 @@ import { ScratchPostgres } from '../support/scratch-postgres.ts'
 import type { ChaosCluster } from './chaos-cluster.ts'
 import type { Findings } from './findings.ts'
 import type { LoggedLog } from './history.ts'
-import { readOwnLog } from './read-log.ts'
+import { readTarget } from './read-target.ts'
 
 /** Backs the log up, restores it into a new cluster and compares: the same events, commits and root, and it can be written on. */
 export async function restoreDrill(
@@ -17,7 +17,7 @@ export async function restoreDrill(
     await using restored = await ScratchPostgres.start({ parent: cluster.directory })
     const address = await restored.createDatabase()
     await restoreLog({ address, dir: cluster.backupDirectory })
-    const copy = await readOwnLog(address)
+    const copy = await readTarget('ours', address)
     compare({ log, copy }, findings)
     const root = copy.commits?.at(-1)?.root ?? 'none'
     const store = await openEventStore({
@@ -27,7 +27,7 @@ export async function restoreDrill(
       fence: () => [write('chaos-writer', [newEvent('DaemonStarted')])],
     })
     await store.close()
-    const grown = await readOwnLog(address)
+    const grown = await readTarget('ours', address)
     const [head, computed] = [grown.commits?.at(-1)?.root, grown.commits?.at(-1)?.computedRoot]
     if (grown.events.length !== log.events.length + 1 || head !== computed)
       findings.add('restore', `a writer made ${grown.events.length} events of ${log.events.length}, root ${head}`)

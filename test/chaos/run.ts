@@ -2,11 +2,13 @@ import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { type BrokenName, brokenBuilds, brokenNames, isBrokenName } from './broken-builds.ts'
 import { type ChaosResult, runChaos } from './chaos-run.ts'
+import { findPeers, installPeers } from './peers.ts'
 import type { TargetName } from './process-options.ts'
 import { reportJson, reportLines } from './report.ts'
 
 const usage = `npm run chaos -- log [--seed N] [--minutes M] [--target TARGET] [--json FILE]
 npm run chaos -- all [--seeds N] [--minutes M] [--target TARGET] [--json FILE]
+npm run chaos -- --install-peers
 
 Writers, kill -9 of writer, server and consumers, cut connections, clocks that jump, stopped and replaced writers on a private
 PostgreSQL; then what clients were told, the table and what consumers wrote down are compared, and a backup is restored. Exit code 3
@@ -14,9 +16,10 @@ when something is wrong.
   log            one run; --seed 1 if not given
   all            one run for each seed from 1 to --seeds (10), and their sum
   --minutes M    length of a run; 3 if not given
-  --target T     ours (if not given), or ours-broken:NAME
+  --target T     ours (if not given), ours-broken:NAME, or a rival: emmett, message-db
   --json FILE    write the runs as data
   --trace        tell of every fault
+  --install-peers  put the rivals into a temporary folder, with npm
 Broken builds, which must be found:
 ${brokenNames.map((name) => `  ${name.padEnd(17)}${brokenBuilds[name].what}`).join('\n')}`
 
@@ -42,9 +45,14 @@ async function main(): Promise<number> {
       target: { type: 'string', default: 'ours' },
       json: { type: 'string' },
       trace: { type: 'boolean', default: false },
+      'install-peers': { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   })
+  if (values['install-peers']) {
+    installPeers((line) => console.error(line))
+    return 0
+  }
   const [what] = positionals
   const minutes = Number(values.minutes)
   const count = Number(values.seeds)
@@ -85,10 +93,16 @@ function oneRun(
     cuts: { leastPauseMs: 100, mostPauseMs: 900 },
     restores: true,
     onSmallDisk: seed % 3 === 0,
-    peersDirectory: null,
+    peersDirectory: options.target === 'ours' ? null : requirePeers(),
     say,
     trace: options.trace ? say : () => undefined,
   })
+}
+
+function requirePeers(): string {
+  const directory = findPeers()
+  if (directory === null) throw new Error('Cannot aim at a rival: run npm run chaos -- --install-peers first')
+  return directory
 }
 
 function summed(results: readonly ChaosResult[]): string {

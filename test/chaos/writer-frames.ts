@@ -10,7 +10,7 @@ const bigint = v.pipe(
 )
 const expected = v.union([v.literal('any'), v.literal('no_stream'), v.literal('stream_exists'), bigint])
 const newEvent = v.object({ eventId: v.string(), type: v.string(), data: v.string() })
-const place = v.object({ stream: v.string(), revision: bigint, position: bigint })
+const place = v.object({ stream: v.string(), revision: bigint, position: v.nullable(bigint) })
 const request = v.variant('kind', [
   v.object({
     kind: v.literal('append'),

@@ -126,7 +126,8 @@ export class WriterHost implements AsyncDisposable {
       if (this.#process === current) {
         this.#process = null
         this.#path = null
-        if (current.crash !== null) this.#findings.add('writer', `the writer broke down: ${current.crash}`)
+        if (this.#options.target === 'ours' && current.crash !== null)
+          this.#findings.add('writer', `the writer broke down: ${current.crash}`)
       }
       if (!this.#isStopping) await sleep(restartPauseMs)
     }
