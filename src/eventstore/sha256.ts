@@ -1,5 +1,10 @@
 import { hash } from 'node:crypto'
 
+declare module 'node:crypto' {
+  // Documented as an encoding of Buffer; the types of hash() leave it out.
+  function hash(algorithm: string, data: Uint8Array, outputEncoding: 'latin1'): string
+}
+
 /** Bytes of a SHA-256. */
 export const sha256Bytes = 32
 
@@ -8,7 +13,7 @@ export const sha256Bytes = 32
  * of it three times as fast as a Buffer.
  */
 export function sha256Into(target: Buffer, at: number, bytes: Uint8Array): void {
-  target.write(hash('sha256', bytes, 'binary'), at, sha256Bytes, 'latin1')
+  target.write(hash('sha256', bytes, 'latin1'), at, sha256Bytes, 'latin1')
 }
 
 /** The SHA-256 of `bytes`. */
