@@ -3,7 +3,7 @@ import { about, fact, type FactsOf } from './fact.ts'
 
 const claim = {
   kind: about(v.picklist(['name', 'image', 'port']), 'what kind of thing'),
-  subject: about(v.string(), 'which one: the name, the number of the port, or the SHA-256 of the path of the image'),
+  subject: about(v.string(), 'which one: the name, the path of the image, or the number of the port'),
   domain: about(v.string(), 'UUID of the domain'),
 }
 

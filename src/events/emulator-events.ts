@@ -4,7 +4,7 @@ import { emulatorIdentity } from './shared-data.ts'
 
 const capsId = about(
   v.string(),
-  'the capability version: a hash of what the emulator answered and what that depends on',
+  'id of the capability version',
 )
 const binary = about(v.string(), 'path of the emulator')
 const identity = about(emulatorIdentity, 'everything that the validity of the version depends on')

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { decodeFact } from '../../src/events/catalogue.ts'
 import { remoteProcedures as procedures } from '../../src/protocol/procedure-table.ts'
 import { RpcClient } from '../support/rpc-client.ts'
-import { flood, refusalLog, startGuest } from '../support/refusal-flood.ts'
+import { flood, recordedEvents, refusalLog, startGuest } from '../support/refusal-flood.ts'
 import { type RunningDaemon, startDaemon } from '../support/running-daemon.ts'
 
 const calls = 5_000
@@ -35,5 +36,11 @@ describe('a flood of refused calls', () => {
     expect(out).toMatch(
       /more refusals of uid 0 in .*: \d+ of DOMAIN_(CREATE|DESTROY|DEFINE_XML) by node\S* \((operation_invalid|no_domain|xml_malformed|operation_timeout)\), .*; last: /,
     )
+  })
+
+  test('leaves a log of which every event is read by the catalogue, those of the daemon itself among them', async () => {
+    const types = new Set<string>()
+    for (const event of await recordedEvents(daemon.file())) types.add(decodeFact(event.type, event).type)
+    expect([...types]).toEqual(expect.arrayContaining(['DaemonStarted', 'HostFactsObserved', 'DaemonStopped']))
   })
 })

@@ -47,7 +47,7 @@ function anyOf(schema: v.GenericSchema): fc.Arbitrary<unknown> {
       return fc.array(anyOf(part(item)), { maxLength: 4 })
     case 'record':
       return fc.dictionary(
-        fc.string().filter((key) => key !== '__proto__'),
+        fc.string().filter((key) => !['__proto__', 'prototype', 'constructor'].includes(key)),
         anyOf(part(value)),
         { maxKeys: 4, noNullPrototype: true },
       )

@@ -53,6 +53,9 @@ export function callerOf(uid: number, change: Partial<Caller> = {}): Caller {
   return { ...operator, actor: { ...operator.actor, uid }, ...change }
 }
 
+/** Images of a daemon; as a function, made over the world of its machines. */
+export type ImagesOf = Images | ((world: TestWorld) => Images)
+
 /** What a fault run does at a crash point: nothing, throw, or wait for ever (`die`). */
 export type AtPoint = (point: CrashPoint, daemon: FakeDaemon) => Promise<void> | void
 
@@ -70,7 +73,7 @@ export class FakeMachine {
 
   /** Starts a daemon: the first one, or another one after the last was killed. */
   boot(
-    options: { readonly at?: AtPoint; readonly limits?: Partial<CommandLimits>; readonly images?: Images } = {},
+    options: { readonly at?: AtPoint; readonly limits?: Partial<CommandLimits>; readonly images?: ImagesOf } = {},
   ): FakeDaemon {
     return new FakeDaemon(this, options)
   }
@@ -102,7 +105,7 @@ export class FakeDaemon {
 
   constructor(
     machine: FakeMachine,
-    options: { readonly at?: AtPoint; readonly limits?: Partial<CommandLimits>; readonly images?: Images },
+    options: { readonly at?: AtPoint; readonly limits?: Partial<CommandLimits>; readonly images?: ImagesOf },
   ) {
     this.machine = machine
     this.models = new MemoryRows(allProjections)
@@ -169,13 +172,14 @@ export class FakeDaemon {
   #compose(parts: {
     readonly jobEnds: JobEnds
     readonly runner: JobRunner
-    readonly options: { readonly at?: AtPoint; readonly limits?: Partial<CommandLimits>; readonly images?: Images }
+    readonly options: { readonly at?: AtPoint; readonly limits?: Partial<CommandLimits>; readonly images?: ImagesOf }
   }): Host {
     const { machine, models } = this
     const { clock } = machine
     const log: Log = this.#mortal(machine.log)
     const driver: Driver = this.#mortal(this.driver)
-    const images: Images = this.#mortal(parts.options.images ?? new TestImages(this.world))
+    const given = parts.options.images ?? new TestImages(this.world)
+    const images: Images = this.#mortal(typeof given === 'function' ? given(this.world) : given)
     const notes = {
       info: (fields: object, message: string) => void this.notes.push({ level: 'info', fields, message }),
       warn: (fields: object, message: string) => void this.notes.push({ level: 'warn', fields, message }),

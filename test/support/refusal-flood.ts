@@ -134,20 +134,36 @@ const rowsSchema = v.array(
 
 /** Reads what a daemon's log holds of refusals. */
 export async function refusalLog(file: DaemonFile): Promise<RefusalLog> {
+  const rows = await query(
+    file,
+    `select count(*) filter (where type = 'CommandRefused')::int as recorded,
+      coalesce(sum((data::json ->> 'count')::int8) filter (where type = 'RefusalsCounted'), 0)::text as counted,
+      count(*) filter (where type = 'RefusalsCounted')::int as windows,
+      (select sum(pg_total_relation_size(oid)) from pg_class
+        where relnamespace = 'public'::regnamespace and relkind = 'r')::text as bytes
+    from log_events where type in ('CommandRefused', 'RefusalsCounted')`,
+  )
+  const [row] = v.parse(rowsSchema, rows)
+  if (row === undefined) throw new Error('Cannot count the refusals: the query gave no row')
+  return { ...row, bytes: BigInt(row.bytes) }
+}
+
+const eventsSchema = v.array(v.object({ type: v.string(), schema: v.number(), data: v.instance(Buffer) }))
+
+/** Every event of a daemon's log, as it is stored. */
+export async function recordedEvents(file: DaemonFile): Promise<v.InferOutput<typeof eventsSchema>> {
+  const rows = await query(
+    file,
+    `select t.name as type, t.schema_version as schema, e.data from event e join event_type t using (type_id) order by e.pos`,
+  )
+  return v.parse(eventsSchema, rows)
+}
+
+async function query(file: DaemonFile, text: string): Promise<unknown> {
   const client = new pg.Client(file.database)
   await client.connect()
   try {
-    const { rows } = await client.query(
-      `select count(*) filter (where type = 'CommandRefused')::int as recorded,
-        coalesce(sum((data::json ->> 'count')::int8) filter (where type = 'RefusalsCounted'), 0)::text as counted,
-        count(*) filter (where type = 'RefusalsCounted')::int as windows,
-        (select sum(pg_total_relation_size(oid)) from pg_class
-          where relnamespace = 'public'::regnamespace and relkind = 'r')::text as bytes
-      from log_events where type in ('CommandRefused', 'RefusalsCounted')`,
-    )
-    const [row] = v.parse(rowsSchema, rows)
-    if (row === undefined) throw new Error('Cannot count the refusals: the query gave no row')
-    return { ...row, bytes: BigInt(row.bytes) }
+    return (await client.query<Record<string, unknown>>(text)).rows
   } finally {
     await client.end()
   }

@@ -20,14 +20,14 @@ function stored(data: string | Uint8Array, schema = 1): { schema: number; data: 
 }
 
 describe('the stored form of events', () => {
-  test.each(types)('of %s is read as it was pinned, and written back to the same bytes', (type) => {
+  test.each(types)('of %s is read as it was pinned, and written back to the same data', (type) => {
     const { schema } = catalogue[type]
     const text = golden(type, schema)
     const fact = decodeFact(type, stored(text, schema))
     expect(fact).toMatchObject({ type, schema })
-    expect(encodeData(fact.data)).toBe(text)
+    expect(JSON.parse(encodeData(fact.data))).toEqual(JSON.parse(text))
     // The pinned data says everything that the type can say: no member is left to chance.
-    expect(Object.keys(fact.data)).toEqual(Object.keys(JSON.parse(text)))
+    expect(Object.keys(fact.data).toSorted()).toEqual(Object.keys(JSON.parse(text)).toSorted())
   })
 
   test('is pinned for no type that is unknown', () => {
