@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type ConnectionInjector, Server, ServerCredentials } from '@grpc/grpc-js'
 import type { Actor } from '../events/metadata.ts'
 import { Authenticator } from './authenticator.ts'
@@ -31,6 +32,8 @@ export interface GrpcServerOptions extends Omit<CallServices, 'limits'> {
 }
 
 const keepaliveMs = 10_000
+const lastWordMs = 50
+const pollMs = 5
 /** First byte of a TLS connection: a record that holds a handshake. */
 const tlsHandshake = 0x16
 
@@ -103,18 +106,17 @@ export class GrpcServer implements AsyncDisposable {
 
   /** Ends every call, waits up to `graceMs` for clients to be told, and closes what is open. */
   async close({ graceMs }: { readonly graceMs: number } = { graceMs: 1_000 }): Promise<void> {
+    const deadline = performance.now() + graceMs
     const closed = Promise.withResolvers<void>()
     if (this.#listener === null) closed.resolve()
     else this.#listener.close(() => closed.resolve())
     this.#listener = null
+    // What was committed last is still on its way to subscribers.
+    await sleep(Math.min(lastWordMs, graceMs))
     this.#runner.endAll()
-    let timer: NodeJS.Timeout | undefined
-    const drained = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()))
-    const limit = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, graceMs)
-    })
-    await Promise.race([drained, limit])
-    clearTimeout(timer)
+    while (this.#runner.openCount > 0 && performance.now() < deadline) await sleep(pollMs)
+    this.#server.tryShutdown(() => undefined)
+    while (this.#sockets.size > 0 && performance.now() < deadline) await sleep(pollMs)
     this.#server.forceShutdown()
     for (const socket of this.#sockets) socket.destroy()
     await closed.promise
