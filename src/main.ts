@@ -5,6 +5,7 @@ import { commandService } from './commands/command-service.ts'
 import type { Reach } from './commands/crash-points.ts'
 import { daemonContext } from './commands/daemon-caller.ts'
 import type { Host, Log } from './commands/host.ts'
+import { projectionControl } from './commands/projection-control.ts'
 import { liveDefinition, nextDefinition } from './commands/live-definition.ts'
 import { LiveTexts } from './commands/read-texts.ts'
 import { reconcileAll, reconcileUnsettled } from './commands/reconcile.ts'
@@ -126,7 +127,8 @@ class RunningDaemon implements Daemon {
         reads: host.reads,
         texts: new LiveTexts(host, () => describeHost(log.hostId, machine)),
         commands: commandService(host),
-        replayCheck: async () => await log.replayCheck(),
+        replayCheck: async () => await log.models.replayCheck(),
+        projections: projectionControl(host, log.models),
         host: connectionFacts(host, machine),
         domains: {
           definition: (domain, { inactive }) =>
@@ -235,6 +237,7 @@ class RunningDaemon implements Daemon {
   /** What no client waits for: observations for audits, and domains that start with the host. */
   async #afterReady(): Promise<void> {
     await nextTurn()
+    this.#parts.log.models.follow()
     await observeHost(this.#host, this.#parts.hypervisor)
     await autostart(this.#host, { bootId: this.#parts.hypervisor.processes.bootId(), signal: this.#stopping.signal })
   }

@@ -24,8 +24,8 @@ import type { LogAlarm } from './eventstore/commit-participant.ts'
 import type { EventStore } from './eventstore/event-store.ts'
 import { openEventStore } from './eventstore/open-event-store.ts'
 import type { Database } from './open-database.ts'
+import type { CatchUpProgress } from './readmodel/catch-up.ts'
 import { ReadModels } from './readmodel/read-models.ts'
-import type { ReplayReport } from './readmodel/replay-check.ts'
 import { systemClock } from './util/clock.ts'
 import { uuidV7 } from './util/uuid-v7.ts'
 
@@ -50,8 +50,7 @@ export interface OpenLog extends AsyncDisposable {
   readonly fenced: Promise<Error>
   /** Calls back each time the log can be written again after it was away. */
   onAvailable(listener: () => void): void
-  /** Replays the whole log into shadow tables and compares them, and the rows in memory, with what serves. */
-  replayCheck(): Promise<ReplayReport>
+  readonly models: ReadModels
   /** Brings the texts of all current definitions into memory. */
   loadTexts(texts: Texts): Promise<void>
 }
@@ -66,12 +65,14 @@ export async function openLog(parts: {
   const { config, database, hypervisor, logger } = parts
   const hostId = hostIdOf(config, hypervisor)
   const alarms = new Alarms(logger)
+  const rebuilding = new RebuildNotes(logger)
   const models = new ReadModels({
     projections,
     onAlarm: (alarm) => alarms.take(alarm),
     onProgress: (progress) => {
-      if (progress.position < progress.target) logger.info({ ...progress }, 'Rebuilding read models')
+      if (progress.position < progress.target) rebuilding.tell(progress)
     },
+    onNote: (text) => logger.warn(text),
   })
   const store = await openEventStore({
     address: database.address,
@@ -98,7 +99,7 @@ export async function openLog(parts: {
       claims: view.rows(claimsTable),
       intents: view.rows(openIntentsTable),
     },
-    replayCheck: async () => await models.replayCheck(),
+    models,
     async loadTexts(texts) {
       const definitions = [...view.rows(domainDefinitionsTable).all()].map((row) => row.definition_sha256)
       const live = [...view.rows(domainStatesTable).all()].flatMap((row) =>
@@ -107,10 +108,37 @@ export async function openLog(parts: {
       await texts.load([...new Set([...definitions, ...live])])
     },
     async [Symbol.asyncDispose]() {
+      await models.close()
       await store.close()
     },
   }
 }
+
+/** Says now and then how far a rebuild is, and how long it may take yet. */
+class RebuildNotes {
+  readonly #logger: Logger
+  #started: { readonly atMs: number; readonly position: bigint; readonly what: string } | null = null
+  #saidAtMs = 0
+
+  constructor(logger: Logger) {
+    this.#logger = logger
+  }
+
+  tell({ projections: names, position, target }: CatchUpProgress): void {
+    const nowMs = performance.now()
+    const what = names.join(', ')
+    if (this.#started?.what !== what || position < this.#started.position) {
+      this.#started = { atMs: nowMs, position, what }
+    }
+    if (nowMs - this.#saidAtMs < noteMs) return
+    this.#saidAtMs = nowMs
+    const rate = Number(position - this.#started.position) / (nowMs - this.#started.atMs)
+    const secondsLeft = rate > 0 ? Math.ceil(Number(target - position) / rate / 1_000) : null
+    this.#logger.info({ projections: what, position, target, secondsLeft }, 'Rebuilding read models')
+  }
+}
+
+const noteMs = 1_000
 
 function startEvent(hostId: string, { driver, machine, processes }: Hypervisor) {
   const self = processes.find(process.pid)

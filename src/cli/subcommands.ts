@@ -153,6 +153,44 @@ export const subcommands: readonly Subcommand[] = [
     load: async () => (await import('./replay-command.ts')).replayCommand,
   },
   {
+    name: 'projections',
+    summary: 'the read models: version, position, lag, dead letters, size; what the log takes; 3 on dead letters',
+    examples: ['projections', 'projections --json'],
+    load: async () => (await import('./projections-command.ts')).projectionsCommand,
+  },
+  {
+    name: 'projections retry',
+    args: '<name> [stream]',
+    summary:
+      'have a read model follow a quarantined stream again, or all of them, from the event that it could not take',
+    options: [reason],
+    examples: [
+      'projections retry block_jobs',
+      'projections retry block_jobs domain-0197c0de-0000-7000-8000-000000000001',
+    ],
+    load: async () => (await import('./projections-command.ts')).projectionsRetryCommand,
+  },
+  {
+    name: 'projections skip',
+    args: '<name> <stream>',
+    summary: 'have a read model leave out the event that it could not take, and follow the stream from the next',
+    options: [reason],
+    examples: ['projections skip block_jobs domain-0197c0de-0000-7000-8000-000000000001 --reason "CHG-1234"'],
+    load: async () => (await import('./projections-command.ts')).projectionsSkipCommand,
+  },
+  {
+    name: 'rebuild',
+    args: '[name]',
+    summary: 'build a read model anew beside the one that serves, report every difference, then switch',
+    options: [
+      ['--diff', 'only report; 3 when they differ'],
+      ['--prepare', 'build for the next start of the daemon with this version; all that changed where none is named'],
+      reason,
+    ],
+    examples: ['rebuild block_jobs --diff', 'rebuild block_jobs --reason "after a repair"', 'rebuild --prepare'],
+    load: async () => (await import('./rebuild-command.ts')).rebuildCommand,
+  },
+  {
     name: 'check',
     summary: 'check the invariants of the log, the read models and the running domains; 3 on a finding',
     options: [['-a, --all', 'also those that read the whole log']],

@@ -1,5 +1,5 @@
 import { array, nothing, optional, struct } from '../xdr/xdr-composites.ts'
-import { i64, u32 } from '../xdr/xdr-codec.ts'
+import { bool, double, i64, u32 } from '../xdr/xdr-codec.ts'
 import { limits } from './limits.ts'
 import { procedure } from './procedure.ts'
 import { domainRef, string, stringOrNull } from './wire-types.ts'
@@ -10,6 +10,9 @@ const modify = { class: 'modify' } as const
 const costly = { class: 'query', readOnly: false } as const
 
 const paths = array(string, limits.controlLayers)
+
+/** What became of a stream that a projection was to follow again: `error` is null where it does, `position` the event that it stopped at. */
+const resumedStream = struct({ stream: string, followed: bool, position: i64, attempts: u32, error: stringOrNull })
 
 /**
  * The daemon's own program beside libvirt's (`programs.control`): what its command line asks of it. Spoken on the same
@@ -49,4 +52,26 @@ export const controlProcedures = {
   ),
   /** Replays the log into shadow tables and compares them, and the rows in memory, with what serves. The report is JSON. */
   replayCheck: procedure(5, 'REPLAY_CHECK', nothing, struct({ report: string }), costly),
+  /** Has a projection try again to follow a quarantined stream, or with null all of them. */
+  projectionRetry: procedure(
+    6,
+    'PROJECTION_RETRY',
+    struct({ projection: string, stream: stringOrNull }),
+    struct({ streams: array(resumedStream, limits.controlStreams) }),
+    { class: 'shared' },
+  ),
+  /** Has a projection leave out the event that it could not take, and follow the stream from the next. */
+  projectionSkip: procedure(7, 'PROJECTION_SKIP', struct({ projection: string, stream: string }), resumedStream, {
+    class: 'shared',
+  }),
+  /** Puts the build of a projection that is ready in place of the tables that serve. */
+  projectionSwitch: procedure(
+    8,
+    'PROJECTION_SWITCH',
+    struct({ projection: string }),
+    struct({ position: i64, lockedMs: double, heldMs: double }),
+    { class: 'shared' },
+  ),
+  /** How far each projection is, with its dead letters and its tables. The report is JSON. */
+  projectionStatus: procedure(9, 'PROJECTION_STATUS', nothing, struct({ report: string }), query),
 } as const

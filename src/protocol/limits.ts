@@ -39,4 +39,5 @@ export const limits = {
   controlLayers: 512,
   controlDisks: 1024,
   controlJobs: 1024,
+  controlStreams: 65536,
 } as const

@@ -1,4 +1,5 @@
 import type { Commands } from '../commands/commands.ts'
+import type { ProjectionControl } from '../commands/projection-control.ts'
 import type { DomainView, Reads, ReadTexts } from '../commands/reads.ts'
 import type { DomainDef } from '../conf/domain-def.ts'
 import type { DomainSample } from '../driver/driver.ts'
@@ -15,6 +16,8 @@ export interface RpcBackend extends ServedDriver {
   readonly domains: DomainFacts
   /** Replays the log and compares the result with what serves; absent where there is no log to replay. */
   replayCheck?(): Promise<ReplayReport>
+  /** What operators may have the read models do; absent where there is no log. */
+  readonly projections?: ProjectionControl
 }
 
 /** Facts of this machine that a connection can ask for. */

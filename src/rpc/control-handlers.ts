@@ -1,3 +1,4 @@
+import type { ProjectionControl } from '../commands/projection-control.ts'
 import type { controlProcedures } from '../protocol/control-procedures.ts'
 import { Fault } from '../util/fault.ts'
 import { type Call, requireDomain } from './call.ts'
@@ -30,8 +31,28 @@ export const controlHandlers: Handlers<typeof controlProcedures, Call> = {
   async replayCheck({ connection }) {
     const report = await connection.backend.replayCheck?.()
     if (report === undefined) throw new Fault('no_support', 'REPLAY_CHECK')
-    return {
-      report: JSON.stringify(report, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value)),
-    }
+    return { report: jsonOf(report) }
   },
+  async projectionRetry({ connection, caller }, wanted) {
+    return { streams: await projectionsOf(connection, caller).retry(caller, wanted) }
+  },
+  async projectionSkip({ connection, caller }, wanted) {
+    return await projectionsOf(connection, caller).skip(caller, wanted)
+  },
+  async projectionSwitch({ connection, caller }, wanted) {
+    return await projectionsOf(connection, caller).switchTo(caller, wanted)
+  },
+  async projectionStatus({ connection, caller }) {
+    return { report: jsonOf(await projectionsOf(connection, caller).status()) }
+  },
+}
+
+function projectionsOf({ backend }: Call['connection'], { procedure }: Call['caller']): ProjectionControl {
+  if (backend.projections === undefined) throw new Fault('no_support', procedure)
+  return backend.projections
+}
+
+/** Numbers of 64 bits as decimal strings. */
+function jsonOf(report: object): string {
+  return JSON.stringify(report, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
 }
