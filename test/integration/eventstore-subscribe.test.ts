@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { EventStore } from '../../src/eventstore/event-store.ts'
 import type { LogReader } from '../../src/eventstore/log-reader.ts'
@@ -187,6 +189,22 @@ describe('subscribe()', () => {
     await slow.return?.()
   })
 
+  test('keeps no more for a slow subscriber than a page, while a hundred thousand events go by', async () => {
+    await using log = await openTestLog({ limits: { ringEvents: 1_000 } })
+    const slow = log.subscribe({ from: 'end' })[Symbol.asyncIterator]()
+    await slow.next()
+    const text = 'x'.repeat(1_000)
+    const before = heldBytes()
+    for (let batch = 0; batch < 100; batch += 1) {
+      const events = Array.from({ length: 1_000 }, () => newEvent('Put', { text }))
+      await log.append([write(`s-${batch}`, events)])
+      if (batch % 10 === 0) await slow.next()
+    }
+    // All of it would be 100 MB and more; the ring has 1 MB, the subscriber a page of 1 MB and the next one.
+    expect(heldBytes() - before).toBeLessThan(30 << 20)
+    await slow.return?.()
+  })
+
   test('serves a thousand subscribers, of the log and of streams', async () => {
     await using log = await openTestLog()
     await put(log, 'a-1', 10)
@@ -201,6 +219,14 @@ describe('subscribe()', () => {
     await Promise.all([...all, ...streams].map(async (each) => await each.end()))
   })
 })
+
+function heldBytes(): number {
+  setFlagsFromString('--expose-gc')
+  const collect: unknown = runInNewContext('gc')
+  if (typeof collect === 'function') collect()
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
 
 function range(first: bigint, end: bigint): bigint[] {
   return Array.from({ length: Number(end - first) }, (_, at) => first + BigInt(at))
