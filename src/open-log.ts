@@ -10,6 +10,7 @@ import { domainStates, domainStatesTable } from '../projections/domain-states.ts
 import { emulators, emulatorsTable } from '../projections/emulators.ts'
 import { openIntents, openIntentsTable } from '../projections/open-intents.ts'
 import { snapshotDisksTable, snapshots, snapshotsTable } from '../projections/snapshots.ts'
+import { ClockJumps } from './clock-jumps.ts'
 import { daemonContext } from './commands/daemon-caller.ts'
 import type { LiveRows } from './commands/live-reads.ts'
 import { metadataOf, newEvent } from './commands/record.ts'
@@ -74,6 +75,7 @@ export async function openLog(parts: {
     },
     onNote: (text) => logger.warn(text),
   })
+  const jumps = new ClockJumps(hostId, logger)
   const store = await openEventStore({
     address: database.address,
     hostId,
@@ -81,7 +83,9 @@ export async function openLog(parts: {
     fence: () => [{ stream: nodeStream(hostId), expectedRevision: 'any', events: [startEvent(hostId, hypervisor)] }],
     participants: [models],
     onAlarm: (alarm) => alarms.take(alarm),
+    onClockJump: (jump) => jumps.take(jump),
   })
+  jumps.attach(store)
   const { view } = models
   return {
     store,

@@ -30,7 +30,7 @@ const describers: Describers = {
   DaemonStopped: ({ pid, cause: why }) => `process ${pid}: ${why}`,
   HostFactsObserved: ({ kernel, hostCpu, kvmUsable, emulators }) =>
     `kernel ${kernel}, CPU ${hostCpu}, KVM ${kvmUsable ? 'usable' : 'not usable'}, ${emulators.length} emulators`,
-  ClockJumped: ({ byMs }) => `by ${byMs} ms`,
+  ClockJumped: ({ differenceUs }) => `by ${differenceUs / 1_000n} ms`,
   EmulatorProbed: ({ binary, capsId, durationMs }) => `${binary}: new capability version ${capsId}, ${durationMs} ms`,
   EmulatorReprobed: ({ binary, capsId, durationMs }) =>
     `${binary}: still capability version ${capsId}, ${durationMs} ms`,

@@ -1,5 +1,18 @@
 import * as v from 'valibot'
-import { about, fact, int64 } from './fact.ts'
+import { about, fact, int64, isInt64, upcast } from './fact.ts'
+
+const clockJumped1 = v.object({ byMs: about(int64, 'how far; negative = back') })
+
+const clockJumped = v.object({
+  oldUs: about(v.nullable(int64), 'what it last showed, in microseconds since 1970; null = not recorded'),
+  newUs: about(v.nullable(int64), 'what it shows now'),
+  differenceUs: about(int64, 'how far it moved besides the time that passed; negative = back'),
+})
+
+function clamped(number: bigint): bigint {
+  if (isInt64(number)) return number
+  return number < 0n ? -(2n ** 63n) : 2n ** 63n - 1n
+}
 
 /** Facts of the daemon and of the host it runs on; stream `node-<host uuid>`. */
 export const nodeFacts = {
@@ -42,8 +55,15 @@ export const nodeFacts = {
       ),
     }),
   }),
-  ClockJumped: fact(1, {
-    meaning: 'The wall clock moved against the monotonic clock by more than the daemon tolerates.',
-    data: v.object({ byMs: about(int64, 'how far; negative = back') }),
+  ClockJumped: fact(2, {
+    meaning: 'The wall clock stepped back, or moved against the monotonic clock by more than the daemon tolerates.',
+    data: clockJumped,
+    older: [
+      upcast(clockJumped1, clockJumped, ({ byMs }) => ({
+        oldUs: null,
+        newUs: null,
+        differenceUs: clamped(byMs * 1_000n),
+      })),
+    ],
   }),
 }

@@ -51,7 +51,8 @@ describe('the stored form of events', () => {
     const min = -(2n ** 63n)
     const max = 2n ** 63n - 1n
     for (const byMs of [min, max, 0n, -1n, 2n ** 53n + 1n]) {
-      expect(decodeFact('ClockJumped', stored(encodeData({ byMs })))).toEqual(newFact('ClockJumped', { byMs }))
+      const jump = { oldUs: byMs, newUs: null, differenceUs: byMs }
+      expect(decodeFact('ClockJumped', stored(encodeData(jump), 2))).toEqual(newFact('ClockJumped', jump))
     }
     expect(encodeData({ byMs: min })).toBe('{"byMs":"-9223372036854775808"}')
   })
@@ -79,7 +80,7 @@ describe('decodeFact()', () => {
   test.each([
     [{ type: 'ClockStopped' }, 'Cannot read ClockStopped version 1: it is not in the catalogue'],
     [{ type: 'toString' }, 'Cannot read toString version 1: it is not in the catalogue'],
-    [{ schema: 2 }, 'Cannot read ClockJumped version 2: this program knows version 1'],
+    [{ schema: 3 }, 'Cannot read ClockJumped version 3: this program knows versions 1 to 2'],
     [{ data: '{' }, 'Cannot read ClockJumped version 1: its data is not UTF-8 JSON'],
     [{ data: '' }, 'Cannot read ClockJumped version 1: its data is not UTF-8 JSON'],
     [{ data: Buffer.from([0x22, 0xff, 0x22]) }, 'Cannot read ClockJumped version 1: its data is not UTF-8 JSON'],
@@ -101,7 +102,7 @@ describe('decodeFact()', () => {
   test('names the event by its place in the log where it is known', () => {
     const event = { ...stored(jump, 7), stream: 'node-n', position: 123n }
     expect(() => decodeFact('ClockJumped', event)).toThrow(
-      'Cannot read ClockJumped version 7 @123 of stream "node-n": this program knows version 1',
+      'Cannot read ClockJumped version 7 @123 of stream "node-n": this program knows versions 1 to 2',
     )
   })
 
