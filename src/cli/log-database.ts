@@ -32,8 +32,14 @@ export async function openLogDatabase({ database, socketDir, stateDir }: Invocat
   })
   if (database !== null) return await given({ connectionString: database })
   const daemon = readDaemonFile(socketDir)
-  if (daemon !== null && isRunning(daemon)) return await given(daemon.database)
-  if (!existsSync(join(stateDir, 'postgresql', 'data'))) {
+  const hasDatabase = existsSync(join(stateDir, 'postgresql', 'data'))
+  if (daemon !== null && isRunning(daemon)) {
+    if (daemon.stateDir === stateDir || !hasDatabase) return await given(daemon.database)
+    throw new CliError(
+      `Cannot tell which log is meant: the daemon of socket directory "${socketDir}" has that of "${daemon.stateDir}", and "${stateDir}" has one too; name --state-dir and --socket-dir of the same daemon`,
+    )
+  }
+  if (!hasDatabase) {
     throw new CliError(
       `Cannot find a log: no daemon runs with the socket directory "${socketDir}", and "${stateDir}" has no database; name them with --socket-dir or --state-dir, or give --database postgres://…`,
     )

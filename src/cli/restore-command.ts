@@ -44,7 +44,7 @@ interface Work {
 
 async function restore(config: Invocation['config'], { progress, ...work }: Work): Promise<RestoreReport> {
   const onProgress = ({ step, ...at }: { step: string; done: bigint; total: bigint }) => progress.update(step, at)
-  if (config.database === null) return await restoreStateDirectory({ ...work, ...config, onProgress })
+  if (config.database === null) return await restoreStateDirectory({ ...work, stateDir: config.stateDir, onProgress })
   const { connection } = await openGivenPostgres(config.database)
   return await restoreLog({ ...work, address: connection, onProgress })
 }

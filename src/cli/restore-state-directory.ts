@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { mkdir, open, realpath, rm } from 'node:fs/promises'
-import { hostname } from 'node:os'
+import { chmod, mkdir, mkdtemp, open, realpath, rm } from 'node:fs/promises'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { lockStateDirectory } from '../daemon-lock.ts'
 import { requireManifest } from '../eventstore/backup-directory.ts'
@@ -14,7 +14,6 @@ import { quietLog } from './log-database.ts'
 /** How to restore into a state directory: where the daemon will be, and what. */
 export interface RestoreStateOptions extends Omit<RestoreOptions, 'address'> {
   readonly stateDir: string
-  readonly socketDir: string
 }
 
 /**
@@ -22,18 +21,23 @@ export interface RestoreStateOptions extends Omit<RestoreOptions, 'address'> {
  * What fails leaves no database behind; what is killed leaves a mark that no daemon starts on and the next restore clears away.
  */
 export async function restoreStateDirectory(options: RestoreStateOptions): Promise<RestoreReport> {
-  const { stateDir, socketDir } = options
+  const { stateDir } = options
   const { log } = await requireManifest(options.dir)
   await mkdir(stateDir, { recursive: true, mode: 0o755 })
-  await mkdir(socketDir, { recursive: true, mode: 0o755 })
   using _lock = lockStateDirectory(stateDir, new LocalProcesses(), hostname())
   const root = join(await realpath(stateDir), 'postgresql')
   if (hasUnfinishedRestore(stateDir)) await removeCluster(root)
   requireNoDatabase(stateDir, root)
   requireSameHost(stateDir, log.hostId)
   await beginRestore(stateDir)
+  await using socketDir = await temporaryDirectory()
   try {
-    await using server = await openEmbeddedPostgres({ stateDir, socketDir, log: quietLog, ...signalOf(options) })
+    await using server = await openEmbeddedPostgres({
+      stateDir,
+      socketDir: socketDir.path,
+      log: quietLog,
+      ...signalOf(options),
+    })
     const report = await restoreLog({ ...options, address: server.connection })
     await server.stop()
     await writeHostId(stateDir, log.hostId)
@@ -45,6 +49,13 @@ export async function restoreStateDirectory(options: RestoreStateOptions): Promi
     options.signal?.throwIfAborted()
     throw error
   }
+}
+
+/** For the socket: the usual place may be in use by a daemon with another state directory. Open to all, as the server has a user of its own. */
+async function temporaryDirectory(): Promise<{ readonly path: string } & AsyncDisposable> {
+  const path = await mkdtemp(join(tmpdir(), 'chronovisor-restore-'))
+  await chmod(path, 0o755)
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
 }
 
 function signalOf({ signal }: { readonly signal?: AbortSignal }): { readonly signal?: AbortSignal } {

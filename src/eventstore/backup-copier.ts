@@ -5,10 +5,11 @@ import { BlobCopier } from './backup-blobs.ts'
 import { type BackupKind, columnList } from './backup-kinds.ts'
 import type { BackupFile, BackupManifest } from './backup-manifest.ts'
 import { BackupSegmentWriter } from './backup-segment-writer.ts'
-import { copiedEventFields, copiedEvents, copiedLeaf, recordedRoot, SegmentedTree, storedPart } from './backup-event.ts'
+import { copiedEventFields, copiedEvents, copiedLeaf, recordedRoot, storedPart } from './backup-event.ts'
 import { copyOut } from './backup-copy-out.ts'
 import { copyInt8, type CopyRow } from './backup-row.ts'
 import { erasedPositions } from './erased-positions.ts'
+import { SegmentedTree } from './segmented-tree.ts'
 
 /** How far a backup is: rows of one kind, kept ones included. `total` is null where it is not known. */
 export interface BackupProgress {

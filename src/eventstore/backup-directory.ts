@@ -46,7 +46,10 @@ export async function requireManifest(dir: string): Promise<BackupManifest> {
  * {@link BackupRefusedError} where something else is in it.
  */
 export async function openBackupDirectory(dir: string): Promise<BackupManifest | null> {
-  await mkdir(dir, { recursive: true, mode: 0o700 })
+  // Its parent must be there: a mistyped or unmounted place is not to be made up.
+  await mkdir(dir, { mode: 0o700 }).catch((error: unknown) => {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw refusal(dir, error)
+  })
   const manifest = await readManifest(dir)
   const named = new Set(manifest?.files.map(({ name }) => name))
   for (const name of (await readdir(dir)).toSorted()) {
@@ -94,6 +97,11 @@ async function syncDirectory(dir: string): Promise<void> {
   } finally {
     await handle.close()
   }
+}
+
+function refusal(dir: string, error: unknown): BackupRefusedError {
+  const reason = error instanceof Error ? error.message : String(error)
+  return new BackupRefusedError(`Cannot back up to "${dir}": it cannot be made (${reason})`, { cause: error })
 }
 
 function isMissing(error: unknown): boolean {

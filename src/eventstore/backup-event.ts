@@ -1,7 +1,6 @@
 import { backupKind, columnList } from './backup-kinds.ts'
 import { copyField, copyInt8, type CopyRow } from './backup-row.ts'
 import { sha256, sha256Bytes } from './sha256.ts'
-import { appendLeaves, emptyTree, type TreeEdge, treeRoot } from './tree-edge.ts'
 
 const events = backupKind('events')
 const stored = events.columns.length
@@ -62,60 +61,7 @@ export function recordedRoot(row: CopyRow): Buffer | null {
   return copyInt8(row, 0) === copyInt8(row, extra.lastPos) ? fieldOf(row, extra.root) : null
 }
 
-/** The tree over events that come in segments of a fixed size: its root so far, and that of every segment alone. */
-export class SegmentedTree {
-  readonly #segmentRows: bigint
-  #full: TreeEdge = emptyTree
-  #local: TreeEdge = emptyTree
-  #leaves: Uint8Array[] = []
-  #last: Uint8Array | null = null
-
-  constructor({ segmentRows }: { readonly segmentRows: number }) {
-    this.#segmentRows = BigInt(segmentRows)
-  }
-
-  add(leaf: Uint8Array): void {
-    this.#leaves.push(leaf)
-    if (this.#leaves.length >= leavesAtATime) this.#take()
-  }
-
-  /** Takes a whole segment whose tree is known; one that is not full must be the last. */
-  addSegment(tree: Uint8Array, { rows }: { readonly rows: number }): void {
-    if (BigInt(rows) === this.#segmentRows) this.#full = appendLeaves(this.#full, [tree])
-    else this.#last = tree
-  }
-
-  /** The right edge of the whole tree. */
-  edge(): TreeEdge {
-    this.#take()
-    const size = this.#full.size * this.#segmentRows + this.#local.size
-    return { size, hashes: [...this.#full.hashes, ...this.#local.hashes] }
-  }
-
-  root(): Uint8Array {
-    if (this.#last !== null) return treeRoot({ size: this.#full.size, hashes: [...this.#full.hashes, this.#last] })
-    return treeRoot(this.edge())
-  }
-
-  /** The tree of the segment that ends here. */
-  endSegment(): Uint8Array {
-    this.#take()
-    const tree = treeRoot(this.#local)
-    if (this.#local.size === this.#segmentRows) {
-      this.#full = appendLeaves(this.#full, [tree])
-      this.#local = emptyTree
-    }
-    return tree
-  }
-
-  #take(): void {
-    this.#local = appendLeaves(this.#local, this.#leaves)
-    this.#leaves = []
-  }
-}
-
 const leafPrefix = Buffer.of(0)
-const leavesAtATime = 1_000
 
 function fieldOf(row: CopyRow, index: number): Buffer {
   const field = copyField(row, index)

@@ -1,13 +1,16 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
+import { SchemaTooNewError } from './append-errors.ts'
 import { backupFormat } from './backup-file.ts'
 import { BackupCopier, type BackupProgress } from './backup-copier.ts'
 import { BackupRefusedError, openBackupDirectory, writeManifest } from './backup-directory.ts'
 import { backupKinds } from './backup-kinds.ts'
 import type { BackupFile, BackupManifest } from './backup-manifest.ts'
+import { readSqlFiles } from './package-files.ts'
 import type { PostgresAddress } from './postgres-address.ts'
 import { clientConfig } from './postgres-client.ts'
+import { leastSegmentRows } from './segmented-tree.ts'
 
 /** How to back up a log. */
 export interface BackupOptions {
@@ -16,7 +19,7 @@ export interface BackupOptions {
   readonly dir: string
   /** Name and version of the program, for the manifest. */
   readonly program?: string
-  /** Positions, commits and streams of one file, a power of two; an earlier backup keeps its own. */
+  /** Positions, commits and streams of one file, a power of two from 256 on; an earlier backup keeps its own. */
   readonly segmentRows?: number
   readonly onProgress?: (progress: BackupProgress) => void
   readonly signal?: AbortSignal
@@ -72,8 +75,10 @@ export async function backupLog(options: BackupOptions): Promise<BackupReport> {
 async function backUp(client: pg.Client, options: BackupOptions): Promise<BackupReport> {
   const { dir } = options
   const segmentRows = options.segmentRows ?? defaultSegmentRows
-  if (segmentRows < 1 || (segmentRows & (segmentRows - 1)) !== 0) {
-    throw new Error(`Cannot back up with segments of ${segmentRows} rows: it must be a power of two`)
+  if (segmentRows < leastSegmentRows || (segmentRows & (segmentRows - 1)) !== 0) {
+    throw new Error(
+      `Cannot back up with segments of ${segmentRows} rows: it must be a power of two from ${leastSegmentRows} on`,
+    )
   }
   await lock(client)
   await client.query('begin isolation level repeatable read, read only')
@@ -120,15 +125,15 @@ async function lock(client: pg.Client): Promise<void> {
 type About = Pick<BackupManifest, 'log' | 'head' | 'migrations' | 'checkpoint'>
 
 async function readAbout(client: pg.Client): Promise<About> {
+  const { rows: tables } = await client.query<{ made: boolean }>("select to_regclass('log') is not null as made")
+  if (tables[0]?.made !== true) throw new BackupRefusedError('Cannot back up: the database holds no event log')
+  const migrations = await readMigrations(client)
   const { rows } = await client.query<Record<string, unknown> & AboutRow>(
     `select log_id, host_id, created_at_us, format, partition_events, commit_no, last_pos, at_us, epoch, encode(root, 'hex') as root
       from log, lateral (select * from commit order by commit_no desc limit 1) c`,
   )
   const row = rows[0]
-  if (row === undefined) throw new BackupRefusedError('Cannot back up: the database holds no log yet')
-  const migrations = await client.query<{ number: number; name: string; sha256: string }>(
-    'select number, name, sha256 from schema_migration order by number',
-  )
+  if (row === undefined) throw new BackupRefusedError('Cannot back up: the event log was not made to its end')
   return {
     log: {
       logId: row.log_id,
@@ -144,9 +149,22 @@ async function readAbout(client: pg.Client): Promise<About> {
       epoch: row.epoch,
       root: row.root,
     },
-    migrations: migrations.rows,
+    migrations,
     checkpoint: await readCheckpoint(client),
   }
+}
+
+/** A newer program may keep what this one does not know, and a backup must have all. */
+async function readMigrations(client: pg.Client): Promise<BackupManifest['migrations']> {
+  const { rows } = await client.query<{ number: number; name: string; sha256: string }>(
+    'select number, name, sha256 from schema_migration order by number',
+  )
+  const known = (await readSqlFiles('migrations')).length
+  const beyond = rows.find(({ number }) => number > known)
+  if (beyond === undefined) return rows
+  throw new SchemaTooNewError(
+    `Cannot back up: the schema has migration ${beyond.number} ("${beyond.name}"), this program knows up to ${known}`,
+  )
 }
 
 interface AboutRow {

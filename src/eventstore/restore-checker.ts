@@ -1,13 +1,15 @@
 import type pg from 'pg'
 import { LogCorruptError } from './append-errors.ts'
 import { copyOut } from './backup-copy-out.ts'
-import { copiedEventFields, copiedEvents, copiedLeaf, recordedRoot, SegmentedTree } from './backup-event.ts'
+import { copiedEventFields, copiedEvents, copiedLeaf, recordedRoot } from './backup-event.ts'
+import type { BackupKind } from './backup-kinds.ts'
 import type { BackupManifest } from './backup-manifest.ts'
 import { copyInt8, type CopyRow } from './backup-row.ts'
 import { parseCheckpoint } from './checkpoint.ts'
-import type { BackupKind } from './backup-kinds.ts'
-import { encodeEdge } from './tree-edge.ts'
+import { SegmentedTree } from './segmented-tree.ts'
 import { parseNote } from './signed-note.ts'
+import { TileMaker } from './tile-maker.ts'
+import { tileStatement } from './tile-statement.ts'
 
 /** What a restore is doing: taking rows of a kind in, or recomputing the tree over what was taken in. */
 export interface RestoreProgress {
@@ -22,7 +24,8 @@ export interface RestoreCheck {
   readonly commits: bigint
   /** The root of the last commit, recomputed from the events: lower-case hex. */
   readonly root: string
-  /** Size of the signed checkpoint that the tree agrees with; null where the backup has none. */
+  /** Signed checkpoints that the tree agrees with, and the size of the last; null where the backup has none. */
+  readonly checkpoints: number
   readonly checkpointSize: bigint | null
 }
 
@@ -32,61 +35,72 @@ interface CheckOptions {
   readonly signal?: AbortSignal
 }
 
-/** Reads a restored log back from the database, before its transaction ends, and recomputes what can be recomputed. */
+interface SignedSize {
+  readonly size: bigint
+  readonly root: Uint8Array
+}
+
+/** Reads a restored log back from the database, before its transaction ends, recomputes what can be recomputed, and makes the tiles of the tree. */
 export class RestoreChecker {
   readonly #client: pg.Client
   readonly #options: CheckOptions
+  readonly #tiles = new TileMaker()
   readonly #tree: SegmentedTree
-  readonly #checkpoint: { readonly size: bigint; readonly root: Uint8Array } | null
+  readonly #partial: Parameters<typeof tileStatement>[0][number][] = []
+  #checkpoints: readonly SignedSize[] = []
+  #compared = 0
   #roots = 1n // that of the genesis, which has no event
 
   constructor(client: pg.Client, options: CheckOptions) {
-    const { segmentRows, checkpoint } = options.manifest
     this.#client = client
     this.#options = options
-    this.#tree = new SegmentedTree({ segmentRows })
-    this.#checkpoint = checkpoint === null ? null : parseCheckpoint(parseNote(checkpoint).text)
+    const { segmentRows } = options.manifest
+    this.#tree = new SegmentedTree({ segmentRows, onTile: (tile) => this.#tiles.add(tile) })
   }
 
   /** Throws {@link LogCorruptError} that names the first thing that does not fit. */
   async check(): Promise<RestoreCheck> {
     const { manifest } = this.#options
-    await this.#checkCounts()
-    this.#compareCheckpoint(0n)
+    const { head } = manifest
+    await this.#checkCommits()
+    await this.#checkStreams()
+    this.#checkpoints = await this.#readCheckpoints()
+    this.#compareCheckpoint()
     for (const file of manifest.files.filter(({ kind }) => kind === 'events')) {
       await this.#readSegment(file)
       const tree = Buffer.from(this.#tree.endSegment()).toString('hex')
       if (tree !== file.tree) fail(`the events of ${file.name} give another tree than the manifest has`)
+      await this.#writeTiles()
     }
     const root = Buffer.from(this.#tree.root()).toString('hex')
-    const { head } = manifest
     if (root !== head.root) fail(`the events up to position ${head.position} do not give the root of the manifest`)
     if (this.#roots !== head.commitNo + 1n) fail(`${this.#roots} commits end at an event, of ${head.commitNo + 1n}`)
-    await this.#writeEdge()
-    const size = this.#checkpoint?.size ?? null
-    if (size !== null && size > head.position + 1n)
-      fail(`the signed checkpoint is of ${size} events, the backup has fewer`)
-    return { events: head.position + 1n, commits: this.#roots, root, checkpointSize: size }
+    const ahead = this.#checkpoints[this.#compared]
+    if (ahead !== undefined)
+      fail(`a signed checkpoint is of ${ahead.size} events, the backup has ${head.position + 1n}`)
+    const checkpointSize = this.#checkpoints.at(-1)?.size ?? null
+    return { events: head.position + 1n, commits: this.#roots, root, checkpoints: this.#compared, checkpointSize }
   }
 
   async #readSegment({ first, last }: { readonly first: bigint; readonly last: bigint }): Promise<void> {
     const { onProgress, signal, manifest } = this.#options
     let next = first
+    const lacks = (): never => fail(`event ${next} is missing, or the stream, type or commit that it names`)
     for await (const rows of copyOut(this.#client, copiedEvents(first, last), { fields: copiedEventFields, signal })) {
       for (const row of rows) {
-        if (copyInt8(row, 0) !== next) fail(`event ${next} is missing, or the stream, type or commit that it names`)
+        if (copyInt8(row, 0) !== next) lacks()
         next += 1n
         this.#take(row)
       }
       onProgress?.({ step: 'tree', done: next, total: manifest.head.position + 1n })
     }
-    if (next !== last + 1n) fail(`event ${next} is missing, or the stream, type or commit that it names`)
+    if (next !== last + 1n) lacks()
   }
 
   #take(row: CopyRow): void {
     this.#tree.add(copiedLeaf(row))
     const position = copyInt8(row, 0)
-    this.#compareCheckpoint(position + 1n)
+    if (this.#checkpoints[this.#compared]?.size === position + 1n) this.#compareCheckpoint()
     const recorded = recordedRoot(row)
     if (recorded === null) return
     this.#roots += 1n
@@ -95,17 +109,32 @@ export class RestoreChecker {
     }
   }
 
-  #compareCheckpoint(size: bigint): void {
-    if (this.#checkpoint?.size !== size) return
-    if (!Buffer.from(this.#checkpoint.root).equals(this.#tree.root())) {
-      fail(`the first ${size} events do not give the root of the signed checkpoint`)
+  /** Signed checkpoints have the tile of their last leaves beside them, also where it is not full. */
+  #compareCheckpoint(): void {
+    const signed = this.#checkpoints[this.#compared]
+    if (signed?.size !== this.#tree.size) return
+    if (!Buffer.from(signed.root).equals(this.#tree.root())) {
+      fail(`the first ${signed.size} events do not give the root of the signed checkpoint`)
     }
+    this.#compared += 1
+    const tile = this.#tree.partialTile()
+    if (tile !== null) this.#partial.push(tile)
   }
 
-  /** What the leaves do not say: the chain of commits reaches the head, names fit the events, streams have no gap. */
-  async #checkCounts(): Promise<void> {
+  async #readCheckpoints(): Promise<readonly SignedSize[]> {
+    const { rows } = await this.#client.query<{ size: bigint; note: string }>(
+      'select size, note from signed_checkpoint order by size',
+    )
+    return rows.map(({ size, note }) => {
+      const { size: signed, root } = parseCheckpoint(parseNote(note).text)
+      return signed === size ? { size, root } : fail(`the signed checkpoint of ${size} events says ${signed}`)
+    })
+  }
+
+  /** What the leaves do not say: the chain of commits reaches the head. */
+  async #checkCommits(): Promise<void> {
     const { head } = this.#options.manifest
-    const { rows } = await this.#client.query<CountRow>(
+    const { rows } = await this.#client.query<CommitsRow>(
       `select (select count(*) from commit) as commits, (select max(last_pos) from commit) as last_pos,
         (select encode(root, 'hex') from commit where commit_no = $1::int8) as root,
         (select encode(root, 'hex') from commit where commit_no = 0) as genesis`,
@@ -114,29 +143,34 @@ export class RestoreChecker {
     const [found] = rows
     const whole = found?.commits === head.commitNo + 1n && found.last_pos === head.position && found.root === head.root
     if (!whole) fail(`its commits do not end with commit ${head.commitNo} at position ${head.position}`)
-    if (found.genesis !== Buffer.from(this.#tree.root()).toString('hex'))
-      fail('commit 0 has not the root of an empty tree')
-    const broken = await this.#client.query<{ name: string }>(
+    const empty = Buffer.from(this.#tree.root()).toString('hex')
+    if (found.genesis !== empty) fail('commit 0 has not the root of an empty tree')
+  }
+
+  /** Nor this: streams begin where they say, and have no gap. */
+  async #checkStreams(): Promise<void> {
+    const { rows } = await this.#client.query<{ name: string }>(
       `select s.name from stream s
         left join (select stream_id, min(pos) as first_pos, count(*) as events, max(revision) as last from event group by stream_id) e
           using (stream_id)
         where e.first_pos is distinct from s.first_pos or e.events <> e.last + 1 limit 1`,
     )
-    if (broken.rows[0] !== undefined) fail(`stream "${broken.rows[0].name}" has not the events that it should have`)
+    if (rows[0] !== undefined) fail(`stream "${rows[0].name}" has not the events that it should have`)
   }
 
-  /** The writer's next start begins here instead of at position 0. */
-  async #writeEdge(): Promise<void> {
-    const edge = this.#tree.edge()
-    if (edge.size === 0n) return
-    await this.#client.query('insert into tree_edge (size, hashes) values ($1::int8, $2::bytea)', [
-      edge.size,
-      encodeEdge(edge),
-    ])
+  /** So that the next start of a daemon has them, and need not make them itself. */
+  async #writeTiles(): Promise<void> {
+    const tiles = [...this.#tiles.take(), ...this.#partial.splice(0)]
+    for (let at = 0; at < tiles.length; at += tilesAtATime) {
+      const { sql, values } = tileStatement(tiles.slice(at, at + tilesAtATime))
+      await this.#client.query(sql, [...values])
+    }
   }
 }
 
-interface CountRow {
+const tilesAtATime = 256
+
+interface CommitsRow {
   readonly commits: bigint
   readonly last_pos: bigint | null
   readonly root: string | null
