@@ -1,5 +1,6 @@
 import type { CommitParticipant, LogAlarm } from './commit-participant.ts'
 import type { PostgresAddress } from './postgres-address.ts'
+import type { TileProgress } from './read-tree.ts'
 import type { RecordedEvent, StreamWrite } from './recorded-event.ts'
 import type { AppendKind } from './commit-participant.ts'
 
@@ -86,6 +87,8 @@ export interface EventStoreOptions {
   /** Wall clock, microseconds since 1970. */
   readonly nowUs?: () => bigint
   readonly onAlarm?: (alarm: LogAlarm) => void
+  /** Hears how far the tiles of a log are that an earlier version wrote without them: they are made once, from all of its events. */
+  readonly onTreeProgress?: (progress: TileProgress) => void
   /** Milliseconds that never step back, beside `nowUs`. */
   readonly monotonicMs?: () => number
   /** Hears that the wall clock was set: who owns the log appends an event of it. Stamps go on increasing all the same. */

@@ -14,9 +14,12 @@ import type {
 } from './event-store-options.ts'
 import type { LogReader, ReadAllOptions, ReadStreamOptions } from './log-reader.ts'
 import type { LogReads } from './log-reads.ts'
+import type { LogRow } from './log-origin.ts'
 import { messageOf } from './postgres-failure.ts'
 import type { LogHead, RecordedEvent, StreamWrite } from './recorded-event.ts'
 import { checkRequestId } from './request-book.ts'
+import { signHead } from './sign-head.ts'
+import type { NoteSigner } from './signed-note.ts'
 import type { AppendRequest } from './stager.ts'
 import type { Delivery, SubscribeOptions, SubscribeStreamOptions } from './subscription.ts'
 import type { Decide } from './turn.ts'
@@ -34,6 +37,7 @@ export interface EventStoreParts {
   readonly settled: () => Promise<void>
   readonly stop: AbortController
   readonly asOf: AsOfFloor
+  readonly log: LogRow
 }
 
 /** The log, opened as its one writer. */
@@ -117,6 +121,27 @@ export class EventStore implements LogReader {
   /** Has `listener` told of every later commit, after the participants and those who asked before. Returns what ends it. */
   afterCommit(listener: CommitListener): () => void {
     return this.#parts.listeners.add(listener)
+  }
+
+  /** The log's own row: who it is. */
+  get log(): LogRow {
+    return this.#parts.log
+  }
+
+  /**
+   * Signs what the log is now, and stores it: a C2SP checkpoint, whose key must bear the name of the log's origin. At the same size the
+   * same note again. Throws {@link LogCorruptError} where the log is not one that continues what was signed before.
+   */
+  async signCheckpoint(signer: NoteSigner): Promise<string> {
+    const { pool, log, writer } = this.#parts
+    return await signHead(pool, { log, head: writer.head, tree: writer.tree, signer })
+  }
+
+  /** The root of the tree over the first `size` events, as it was recorded; null where no commit ends there. */
+  async rootAt(size: bigint): Promise<Uint8Array | null> {
+    const text = 'select root from commit where last_pos = $1::int8'
+    const { rows } = await this.#parts.pool.query<{ root: Buffer }>(text, [size - 1n])
+    return rows[0]?.root ?? null
   }
 
   /** Takes nothing more, waits for what is queued, lets go of the log. */

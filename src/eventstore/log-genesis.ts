@@ -3,14 +3,8 @@ import type { ClientBase } from 'pg'
 import { LogCorruptError } from './append-errors.ts'
 import { leafFormat } from './event-leaf.ts'
 import type { LogHead } from './recorded-event.ts'
+import type { LogRow } from './log-origin.ts'
 import { emptyRoot } from './merkle-hash.ts'
-
-/** What the log says of itself. */
-export interface LogRecord {
-  readonly logId: string
-  readonly hostId: string
-  readonly partitionEvents: bigint
-}
 
 /** Reads the log's own row, or makes the log: its row, the genesis commit and the first partitions. The caller holds the lock. */
 export async function ensureLog(
@@ -20,7 +14,7 @@ export async function ensureLog(
     nowUs,
     partitionEvents,
   }: { readonly hostId: string; readonly nowUs: bigint; readonly partitionEvents: bigint },
-): Promise<LogRecord> {
+): Promise<LogRow> {
   const before = await readLog(client)
   if (before === undefined) {
     await client.query('begin')
@@ -46,7 +40,13 @@ export async function ensureLog(
   if (log.host_id !== hostId.toLowerCase()) {
     throw new Error(`Cannot open the log: it belongs to host "${log.host_id}", this host is "${hostId}"`)
   }
-  return { logId: log.log_id, hostId: log.host_id, partitionEvents: log.partition_events }
+  return {
+    logId: log.log_id,
+    hostId: log.host_id,
+    createdAtUs: log.created_at_us,
+    format: log.format,
+    partitionEvents: log.partition_events,
+  }
 }
 
 /** The last commit as the database has it. */
@@ -67,13 +67,15 @@ interface CommitRow {
   readonly root: Buffer
 }
 
-interface LogRow {
+interface StoredLog {
   readonly log_id: string
   readonly host_id: string
+  readonly created_at_us: bigint
   readonly format: number
   readonly partition_events: bigint
 }
 
-async function readLog(client: ClientBase): Promise<LogRow | undefined> {
-  return (await client.query<LogRow>('select log_id, host_id, format, partition_events from log')).rows[0]
+async function readLog(client: ClientBase): Promise<StoredLog | undefined> {
+  const columns = 'log_id, host_id, created_at_us, format, partition_events'
+  return (await client.query<StoredLog>(`select ${columns} from log`)).rows[0]
 }

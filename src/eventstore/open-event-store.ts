@@ -1,4 +1,4 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { FencedError, InvalidAppendError, LogUnavailableError } from './append-errors.ts'
 import { checkAppend } from './append-request.ts'
 import { AsOfFloor } from './as-of-floor.ts'
@@ -9,10 +9,12 @@ import { ClockWatch } from './clock-watch.ts'
 import { CommitSender } from './commit-sender.ts'
 import { CommitWriter } from './commit-writer.ts'
 import { CommitListeners, EventStore } from './event-store.ts'
+import { openPool } from './connection-pool.ts'
 import { defaultLimits, type EventStoreLimits, type EventStoreOptions } from './event-store-options.ts'
 import { WriterLive } from './live-log.ts'
 import { ensureLog, readHead } from './log-genesis.ts'
 import { LogNames } from './log-names.ts'
+import type { LogRow } from './log-origin.ts'
 import { LogReads } from './log-reads.ts'
 import { migrate } from './migrate.ts'
 import { Partitions } from './partitions.ts'
@@ -79,12 +81,11 @@ class Opening {
     this.#nowUs = options.nowUs ?? (() => BigInt(Date.now()) * 1000n)
     this.#alarm = options.onAlarm ?? (() => undefined)
     this.#signal = AbortSignal.any([this.#stop.signal, ...(options.signal === undefined ? [] : [options.signal])])
-    this.#pool = new pg.Pool({
+    this.#pool = openPool({
       ...clientConfig(options.address, 'chronovisor reader'),
       max: poolConnections,
       query_timeout: readTimeoutMs,
     })
-    this.#pool.on('error', () => undefined) // an idle connection that breaks is replaced; who uses one hears of it
     const onLost = (error: Error) => this.#writer?.connectionLost(error)
     this.#session = new WriterSession({ address: options.address, holder: options.holder, onLost })
     this.#live = new WriterLive(this.#limits)
@@ -99,15 +100,15 @@ class Opening {
     await this.#session.open({ lockWaitMs: limits.lockWaitMs, signal: this.#signal })
     await migrate(this.#session.client)
     const asOfUs = await this.#session.recordHolder()
-    const log = { hostId: options.hostId, nowUs: this.#nowUs(), partitionEvents: limits.partitionEvents }
-    const { partitionEvents } = await ensureLog(this.#session.client, log)
+    const wanted = { hostId: options.hostId, nowUs: this.#nowUs(), partitionEvents: limits.partitionEvents }
+    const log = await ensureLog(this.#session.client, wanted)
     const before = await readHead(this.#session.client)
-    const from = { nextPosition: before.position + 1n, size: partitionEvents, alarm: this.#alarm }
+    const from = { nextPosition: before.position + 1n, size: log.partitionEvents, alarm: this.#alarm }
     const partitions = new Partitions(this.#pool, from)
     const { head, tree } = await this.#fence(partitions, asOfUs)
     this.#live.ring.restart(head.position + 1n)
     await this.#requests.open()
-    const { writer, store } = this.#assemble({ head, tree }, partitions)
+    const { writer, store } = this.#assemble({ head, tree, log }, partitions)
     const positionAt = (timeUs: bigint) => store.positionAt(timeUs)
     const exclusively = <T>(action: () => Promise<T>) => writer.exclusively(action)
     const context = { pool: this.#pool, head, reader: this.#reads, positionAt, exclusively, signal: this.#signal }
@@ -133,10 +134,15 @@ class Opening {
 
   /** The first commit: waits for whatever a dying writer still has in flight, and where that wins, starts again after it. */
   async #fence(partitions: Partitions, asOfUs: bigint): Promise<Fenced> {
+    const { onTreeProgress } = this.#options
     for (let tries = 1; ; tries += 1) {
       await this.#names.open()
       const before = await readHead(this.#session.client)
-      const tree = await readTree(this.#session.client, { head: before, reader: this.#reads })
+      const tree = await readTree(this.#session.client, {
+        head: before,
+        reader: this.#reads,
+        ...(onTreeProgress === undefined ? {} : { onProgress: onTreeProgress }),
+      })
       const now = this.#nowUs()
       const floor = asOfUs > before.recordedAtUs ? asOfUs : before.recordedAtUs
       const recordedAtUs = now > floor ? now : floor + 1n
@@ -163,7 +169,7 @@ class Opening {
   }
 
   #assemble(
-    { head, tree }: Fenced,
+    { head, tree, log }: Fenced & { readonly log: LogRow },
     partitions: Partitions,
   ): { readonly writer: CommitWriter; readonly store: EventStore } {
     const { limits, alarm, nowUs, stop, requests } = {
@@ -204,6 +210,7 @@ class Opening {
       settled,
       stop,
       asOf: new AsOfFloor(this.#pool, session.token),
+      log,
     })
     return { writer, store }
   }
