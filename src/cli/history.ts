@@ -1,8 +1,9 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { BlobReads } from '../eventstore/blob-reads.ts'
 import type { BlobReader } from '../eventstore/event-store-options.ts'
 import { LogFeedClient } from '../eventstore/log-feed-client.ts'
 import type { LogReader } from '../eventstore/log-reader.ts'
+import { openPool } from '../eventstore/connection-pool.ts'
 import { LogReads } from '../eventstore/log-reads.ts'
 import type { PostgresAddress } from '../eventstore/postgres-address.ts'
 import { clientConfig } from '../eventstore/postgres-client.ts'
@@ -40,8 +41,7 @@ export class History implements AsyncDisposable {
     const config = clientConfig(address, 'chronovisor cli')
     const options = `${config.options ?? ''} -c default_transaction_read_only=on`
     this.address = address
-    this.pool = new pg.Pool({ ...config, options, max: connections })
-    this.pool.on('error', () => undefined) // a connection that breaks while idle is replaced; a query in flight rejects
+    this.pool = openPool({ ...config, options, max: connections })
     this.#reads = new LogReads(this.pool, feed === undefined ? {} : { hints: new LogFeedClient(feed) })
     this.log = this.#reads
     this.blobs = new BlobReads(this.pool, { cachedBytes: cachedBlobBytes })

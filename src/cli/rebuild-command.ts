@@ -1,5 +1,6 @@
-import pg from 'pg'
+import type pg from 'pg'
 import * as v from 'valibot'
+import { openPool } from '../eventstore/connection-pool.ts'
 import { LogReads } from '../eventstore/log-reads.ts'
 import { clientConfig } from '../eventstore/postgres-client.ts'
 import { projections } from '../open-log.ts'
@@ -74,8 +75,7 @@ async function openWork(invocation: Invocation): Promise<Work> {
   const { config } = invocation
   const nowUs = (): bigint => invocation.nowUs()
   const history = await openHistory(config)
-  const pool = new pg.Pool({ ...clientConfig(history.address, 'chronovisor rebuild'), max: 4 })
-  pool.on('error', () => undefined) // a connection that breaks while idle is replaced; a query in flight rejects
+  const pool = openPool({ ...clientConfig(history.address, 'chronovisor rebuild'), max: 4 })
   await history[Symbol.asyncDispose]()
   const stop = new AbortController()
   const cancel = (): void => stop.abort(new CliError('The rebuild was cancelled; nothing is left of it'))

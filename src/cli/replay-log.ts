@@ -1,4 +1,4 @@
-import pg from 'pg'
+import { openPool } from '../eventstore/connection-pool.ts'
 import { LogReads } from '../eventstore/log-reads.ts'
 import { clientConfig } from '../eventstore/postgres-client.ts'
 import { errorCode } from '../protocol/error-codes.ts'
@@ -41,8 +41,7 @@ async function askDaemon(config: Invocation['config']): Promise<ShownReplay | nu
 }
 
 async function replayHere(history: History): Promise<ShownReplay> {
-  const pool = new pg.Pool({ ...clientConfig(history.address, 'chronovisor replay'), max: 4 })
-  pool.on('error', () => undefined) // a connection that breaks while idle is replaced; a query in flight rejects
+  const pool = openPool({ ...clientConfig(history.address, 'chronovisor replay'), max: 4 })
   try {
     const schema = 'public'
     const live = projections.filter((projection) => projection.live)

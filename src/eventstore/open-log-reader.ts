@@ -1,5 +1,6 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { BlobReads } from './blob-reads.ts'
+import { openPool } from './connection-pool.ts'
 import { type BlobReader, defaultLimits } from './event-store-options.ts'
 import { leafFormat } from './event-leaf.ts'
 import { LogFeedClient } from './log-feed-client.ts'
@@ -29,8 +30,7 @@ const readTimeoutMs = 60_000
 export async function openLogReader(options: LogReaderOptions): Promise<LogReaderHandle> {
   const config = clientConfig(options.address, 'chronovisor log reader')
   const settings = `${config.options ?? ''} -c default_transaction_read_only=on`
-  const pool = new pg.Pool({ ...config, options: settings, max: poolConnections, query_timeout: readTimeoutMs })
-  pool.on('error', () => undefined) // an idle connection that breaks is replaced; who uses one hears of it
+  const pool = openPool({ ...config, options: settings, max: poolConnections, query_timeout: readTimeoutMs })
   try {
     await checkLog(pool)
     return new LogReaderHandle(pool, options)
