@@ -111,13 +111,14 @@ describe('the catalogue of events', () => {
     expect(described.map(({ type }) => type).toSorted()).toEqual(types.map(([type]) => type).toSorted())
     const bare = {
       streams: ['a-<b>'],
+      growth: 'one',
       facts: { ItHappened: { ...catalogue.ClockJumped, data: v.object({ a: v.string() }) } },
     }
     expect(() => describeTypes([bare])).toThrow('Cannot describe ItHappened.a: it does not say what it means')
   })
 
   test('is printed in fixtures/reference/events.md (chronovisor events --markdown)', () => {
-    const page = eventsMarkdown(describeTypes(families), describeFields('metadata', metadataSchema))
+    const page = eventsMarkdown(families, describeFields('metadata', metadataSchema))
     expect(readProjectFile('fixtures/reference/events.md').trimEnd()).toBe(page.trimEnd())
   })
 

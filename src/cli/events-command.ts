@@ -19,7 +19,7 @@ export async function eventsCommand({ args, options, out }: Invocation): Promise
   const all = describeTypes(families)
   const metadata = describeFields('metadata', metadataSchema)
   if (wanted !== undefined) showOne(out, find(all, wanted), markdown)
-  else if (markdown) out.line(eventsMarkdown(all, metadata).trimEnd())
+  else if (markdown) out.line(eventsMarkdown(families, metadata).trimEnd())
   else if (out.isJson) out.document({ metadata, types: all })
   else showTypes(out, all)
   return exitCode.found

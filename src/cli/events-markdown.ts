@@ -1,4 +1,9 @@
-import type { DescribedField, DescribedType } from '../events/describe-catalogue.ts'
+import {
+  type DescribedFamily,
+  type DescribedField,
+  type DescribedType,
+  describeTypes,
+} from '../events/describe-catalogue.ts'
 
 const introduction = `# Events
 
@@ -10,9 +15,18 @@ A type keeps its name for ever. Where its data changes, its version goes up, and
 if they had been written today; the bytes in the log stay what they are.
 `
 
+const retention = `## What is kept
+
+Events are kept for ever: the log is never pruned, and only the payload of an event can be erased. What can be made again or
+is needed for a while only is tidied up: rows of read models can be thrown away and replayed, the names of requests that may be
+repeated are forgotten after their window. How much of each there may be:
+`
+
 /** The catalogue as a reference page. */
-export function eventsMarkdown(types: readonly DescribedType[], metadata: readonly DescribedField[]): string {
-  const parts = [introduction, '## Metadata\n\nStands beside the data of every event.\n', fieldTable(metadata)]
+export function eventsMarkdown(families: readonly DescribedFamily[], metadata: readonly DescribedField[]): string {
+  const types = describeTypes(families)
+  const parts = [introduction, retention, growthTable(families)]
+  parts.push('## Metadata\n\nStands beside the data of every event.\n', fieldTable(metadata))
   let last = ''
   for (const described of types) {
     const streams = described.streams.map(code).join(', ')
@@ -21,6 +35,14 @@ export function eventsMarkdown(types: readonly DescribedType[], metadata: readon
     parts.push(typeMarkdown(described))
   }
   return parts.join('\n')
+}
+
+function growthTable(families: readonly DescribedFamily[]): string {
+  const rows = families.map(({ streams, facts, growth }) => {
+    const types = Object.keys(facts).map(code).join(', ')
+    return `| ${streams.map(code).join(', ')} | ${types} | ${cell(growth)} |`
+  })
+  return ['| streams | events | how many |', '|---|---|---|', ...rows, ''].join('\n')
 }
 
 /** One type of it. */

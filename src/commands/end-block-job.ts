@@ -61,7 +61,7 @@ function refuseOtherEnd(row: BlockJobRow, wanted: { readonly disk: string; reado
   )
 }
 
-/** Changes the speed limit of a disk's job; 0 = no limit. */
+/** Changes the speed limit of a disk's job; 0 = no limit. Nothing is recorded where it is that already. */
 export async function setBlockJobSpeed(
   host: Host,
   caller: Caller,
@@ -79,13 +79,9 @@ export async function setBlockJobSpeed(
     await record(host, task.context, {
       kind: 'fact',
       decide: (turn) => {
-        const lives = domainIn(turn, uuid).jobs[jobId] !== undefined
-        return [
-          {
-            stream: domainStream(uuid),
-            facts: lives ? [newFact('BlockJobSpeedChanged', { jobId, bytesPerSecond })] : [],
-          },
-        ]
+        const changes = domainIn(turn, uuid).jobs[jobId] !== undefined && job.bytes_per_second !== bytesPerSecond
+        const facts = changes ? [newFact('BlockJobSpeedChanged', { jobId, bytesPerSecond })] : []
+        return [{ stream: domainStream(uuid), facts }]
       },
     })
   })

@@ -23,23 +23,54 @@ export const catalogue = {
   ...projectionFacts,
 }
 
-/** Where the types of each family stand; streams are named `category-id`. One row per family. */
+/** Where the types of each family stand; streams are named `category-id`. All of it is kept for ever. One row per family. */
 export const families = [
-  { streams: ['node-<host uuid>'], facts: nodeFacts },
-  { streams: ['emulator-<sha256 of its path>'], facts: emulatorFacts },
-  { streams: ['domain-<uuid>'], facts: lifecycleFacts },
-  { streams: ['domain-<uuid>'], facts: chainFacts },
-  { streams: ['domain-<uuid>'], facts: blockJobFacts },
-  { streams: ['domain-<uuid>'], facts: snapshotFacts },
-  { streams: ['name-<name>', 'image-<sha256 of its path>', 'port-<number>'], facts: claimFacts },
-  { streams: ['refusals-<uid>', 'refusals-others'], facts: refusalFacts },
-  { streams: ['projection-<name>'], facts: projectionFacts },
+  {
+    streams: ['node-<host uuid>'],
+    facts: nodeFacts,
+    growth: 'three for each start and stop of the daemon, one each time the clock is set',
+  },
+  {
+    streams: ['emulator-<sha256 of its path>'],
+    facts: emulatorFacts,
+    growth: 'one when an emulator is new or has changed, at its next use',
+  },
+  {
+    streams: ['domain-<uuid>'],
+    facts: lifecycleFacts,
+    growth: 'an intent and its outcome for each accepted command; what guests and hypervisor do by themselves',
+  },
+  { streams: ['domain-<uuid>'], facts: chainFacts, growth: 'one when files were found to be new or changed' },
+  {
+    streams: ['domain-<uuid>'],
+    facts: blockJobFacts,
+    growth: 'one for each change of phase of a job; progress is never recorded',
+  },
+  { streams: ['domain-<uuid>'], facts: snapshotFacts, growth: 'an intent and its outcome for each accepted command' },
+  {
+    streams: ['name-<name>', 'image-<sha256 of its path>', 'port-<number>'],
+    facts: claimFacts,
+    growth: 'one for each thing taken or given back, beside the command that does it',
+  },
+  {
+    streams: ['refusals-<uid>', 'refusals-others'],
+    facts: refusalFacts,
+    growth:
+      'bounded by user and time, whatever is asked: 10 a second, 100 a minute, 1,000 an hour and 5,000 a day (an event over 1 KiB counts as several; all users together ten times as much); beyond that one event per flood after 1 s, 10 s and then every minute',
+  },
+  {
+    streams: ['projection-<name>'],
+    facts: projectionFacts,
+    growth: 'one for each thing that operators have projections do',
+  },
 ] as const satisfies readonly Family[]
 
 /** A family of event types and the streams that they stand on. */
 export interface Family {
   readonly streams: readonly string[]
   readonly facts: Readonly<Record<string, AnyFactRow>>
+  /** How many events may come: what bounds the growth of these streams. */
+  readonly growth: string
 }
 
 /** Any fact of the catalogue. */

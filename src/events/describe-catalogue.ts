@@ -28,6 +28,8 @@ export interface DescribedType {
 export interface DescribedFamily {
   readonly streams: readonly string[]
   readonly facts: Readonly<Record<string, AnyFactRow>>
+  /** What bounds how many there are. */
+  readonly growth: string
 }
 
 /** All types of the families, in their order. Throws for a field that does not say what it means. */
@@ -104,6 +106,8 @@ const units = [
   ['AtUs', 'µs since 1970'],
   ['sinceUs', 'µs since 1970'],
   ['untilUs', 'µs since 1970'],
+  ['oldUs', 'µs since 1970'],
+  ['newUs', 'µs since 1970'],
   ['Us', 'µs'],
   ['mtimeNs', 'ns since 1970'],
   ['ctimeNs', 'ns since 1970'],

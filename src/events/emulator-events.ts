@@ -2,10 +2,7 @@ import * as v from 'valibot'
 import { about, fact, type FactsOf, int64, sha256Text } from './fact.ts'
 import { emulatorIdentity } from './shared-data.ts'
 
-const capsId = about(
-  v.string(),
-  'id of the capability version',
-)
+const capsId = about(v.string(), 'id of the capability version')
 const binary = about(v.string(), 'path of the emulator')
 const identity = about(emulatorIdentity, 'everything that the validity of the version depends on')
 const durationMs = about(v.number(), 'how long the probe took')

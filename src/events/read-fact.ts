@@ -6,6 +6,8 @@ export interface StoredFact {
   /** The schema version that it was written in. */
   readonly schema: number
   readonly data: Uint8Array
+  /** Set where the data was erased. */
+  readonly dataHash?: Uint8Array
   readonly stream?: string
   readonly position?: bigint
 }
@@ -48,6 +50,7 @@ function stepsFrom(row: AnyFactRow, schema: number): AnyFactRow['older'] | null 
 const none: AnyFactRow['older'] = []
 
 function parseJson(type: string, stored: StoredFact): unknown {
+  if (stored.dataHash !== undefined) refuse(type, stored, 'its data was erased')
   try {
     return JSON.parse(decoder.decode(stored.data))
   } catch (error) {

@@ -40,19 +40,19 @@ describe('chronovisor events', () => {
     const all: unknown = JSON.parse((await run([], { json: true })).text)
     expect(all).toMatchObject({
       metadata: expect.arrayContaining([expect.objectContaining({ name: 'actor', type: 'object' })]),
-      types: expect.arrayContaining([expect.objectContaining({ type: 'ClockJumped', version: 1 })]),
+      types: expect.arrayContaining([expect.objectContaining({ type: 'BlockJobReady', version: 1 })]),
     })
-    expect(JSON.parse((await run(['ClockJumped'], { json: true })).text)).toEqual({
-      type: 'ClockJumped',
+    expect(JSON.parse((await run(['DomainAutostartChanged'], { json: true })).text)).toEqual({
+      type: 'DomainAutostartChanged',
       version: 1,
-      streams: ['node-<host uuid>'],
-      meaning: catalogue.ClockJumped.meaning,
+      streams: ['domain-<uuid>'],
+      meaning: catalogue.DomainAutostartChanged.meaning,
       fields: [
         {
-          name: 'byMs',
-          type: 'decimal text',
-          unit: 'ms',
-          meaning: 'how far; negative = back',
+          name: 'autostart',
+          type: 'boolean',
+          unit: null,
+          meaning: 'whether it starts with the host',
           mayBeNull: false,
           fields: [],
         },
@@ -67,7 +67,7 @@ describe('chronovisor events', () => {
 })
 
 test('describeTypes() describes the newest version of a type that has several', () => {
-  const [taken] = describeTypes([{ streams: ['backup-<name>'], facts: versionedCatalogue }])
+  const [taken] = describeTypes([{ streams: ['backup-<name>'], facts: versionedCatalogue, growth: 'one' }])
   expect(taken).toMatchObject({ type: 'BackupTaken', version: 3 })
   expect(taken?.fields.map(({ name, mayBeNull }) => [name, mayBeNull])).toEqual([
     ['name', false],

@@ -100,6 +100,24 @@ describe('block jobs', () => {
     expect(looks).toBe(3)
   })
 
+  test('leave an event at each change of phase, and none of their progress, however often they are looked at', async () => {
+    const { machine, daemon, commands, uuid } = await withOverlays(['s1'])
+    const jobId = await commands.commitBlocks(operator, commitOf(uuid))
+    const own = () => machine.log.types().filter((type) => type.startsWith('BlockJob'))
+    for (let at = 0; at < 200; at++) {
+      await machine.time.advance(1)
+      await daemon.runner.noticed(uuid, jobId)
+    }
+    expect(own()).toEqual(['BlockJobRequested', 'BlockJobStarted'])
+    await machine.time.advance(60_000)
+    for (let at = 0; at < 200; at++) await daemon.runner.noticed(uuid, jobId)
+    expect(own()).toEqual(['BlockJobRequested', 'BlockJobStarted', 'BlockJobReady'])
+    const speed = async (bytesPerSecond: bigint) =>
+      await commands.setBlockJobSpeed(operator, { uuid, disk: 'vda', bytesPerSecond })
+    for (const bytesPerSecond of [0n, 0n, 4096n, 4096n, 4096n, 0n]) await speed(bytesPerSecond)
+    expect(own().slice(3)).toEqual(['BlockJobSpeedChanged', 'BlockJobSpeedChanged'])
+  })
+
   test('that the hypervisor refuses end as failed at once', async () => {
     const { machine, daemon, commands, uuid } = await withOverlays(['s1'])
     machine.script.failNext('startBlockJob', new Fault('operation_failed', 'Cannot start the job: no'))
