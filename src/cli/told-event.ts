@@ -20,6 +20,7 @@ export function tellEvent(recorded: RecordedEvent): ToldEvent {
 
 /** One line of what it says. */
 export function whatOf({ fact, recorded }: ToldEvent): string {
+  if (recorded.dataHash !== undefined) return 'its data was erased'
   return fact === null ? Buffer.from(recorded.data).toString('utf8') : describeFact(fact)
 }
 
@@ -46,7 +47,9 @@ export function eventDocument({ recorded, meta }: ToldEvent): object {
     commitNo,
     epoch,
     ...beside,
-    data: jsonOf(text),
+    ...(recorded.dataHash === undefined
+      ? { data: jsonOf(text) }
+      : { data: null, erasedDataSha256: Buffer.from(recorded.dataHash).toString('hex') }),
   }
 }
 

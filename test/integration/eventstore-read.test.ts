@@ -1,5 +1,9 @@
+import { hash } from 'node:crypto'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { eventDocument, tellEvent, whatOf } from '../../src/cli/told-event.ts'
+import { decodeFact } from '../../src/events/catalogue.ts'
+import type { ReadAllOptions } from '../../src/eventstore/log-reader.ts'
 import { collect, newEvent, openLog, write } from '../support/log-kit.ts'
 import { ScratchPostgres } from '../support/scratch-postgres.ts'
 
@@ -84,9 +88,61 @@ describe('readStream() and readAll()', () => {
     expect(await collect(log.readAll({ sinceUs: 0n }))).toHaveLength(11)
   })
 
+  test('say of an event whose data was erased what its data hashed to', async () => {
+    const address = await server.createDatabase()
+    await using log = await openLog(address)
+    await log.append([write('a', [newEvent('Put', { secret: 1 }), newEvent('Put', { secret: 2 })])])
+    const [, first] = await collect(log.readAll())
+    await server.run(
+      address.database ?? '',
+      `alter table event_0 disable trigger user; update event set data = null, data_hash = sha256(data) where pos = 1`,
+    )
+    const [erased, kept] = await collect(log.readStream('a'))
+    const dataHash = hash('sha256', first?.data ?? '', 'buffer')
+    expect(erased).toEqual({ ...first, data: Buffer.alloc(0), dataHash })
+    expect(kept).not.toHaveProperty('dataHash')
+    if (erased === undefined) throw new Error('There is no event')
+    expect(whatOf(tellEvent(erased))).toBe('its data was erased')
+    expect(eventDocument(tellEvent(erased))).toMatchObject({
+      data: null,
+      erasedDataSha256: Buffer.from(dataHash).toString('hex'),
+    })
+    const known = { ...erased, type: 'DaemonStopped' }
+    expect(() => decodeFact(known.type, known)).toThrow('its data was erased')
+  })
+
+  test('backwards end at a time, and at either end of the log', async () => {
+    let clockUs = 0n
+    await using log = await openLog(await server.createDatabase(), { nowUs: () => (clockUs += 10n) })
+    const stamps: bigint[] = []
+    for (let at = 0; at < 4; at += 1) {
+      await log.append([write('a', [newEvent('Put'), newEvent('Put')])])
+      stamps.push(log.head.recordedAtUs)
+    }
+    const backwards = async (options: ReadAllOptions) =>
+      (await collect(log.readAll({ ...options, direction: 'backwards' }))).map(({ position }) => position)
+    for (const [at, stamp] of stamps.entries()) {
+      expect((await backwards({ sinceUs: stamp })).at(-1)).toBe(BigInt(at * 2 + 1))
+      expect((await backwards({ sinceUs: stamp - 1n })).at(-1)).toBe(BigInt(at * 2 + 1))
+    }
+    expect(await backwards({ sinceUs: clockUs + 1n })).toEqual([])
+    expect(await backwards({ from: 3n, sinceUs: stamps[1] ?? 0n })).toEqual([3n])
+    expect(await backwards({ from: -1n })).toEqual([])
+    expect(await backwards({ from: 1n << 80n, maxCount: 2 })).toEqual([8n, 7n])
+    expect(await collect(log.readAll({ from: 1n << 80n }))).toEqual([])
+    expect(await collect(log.readStream('a', { from: 1n << 80n }))).toEqual([])
+    expect(await collect(log.readAll({ from: -5n, maxCount: 1 }))).toHaveLength(1)
+  })
+
   test('stop when their signal says so', async () => {
     await using log = await openLog(await server.createDatabase())
     await expect(collect(log.readAll({ signal: AbortSignal.abort(new Error('enough')) }))).rejects.toThrow('enough')
+    await log.append([write('a', [newEvent('Put'), newEvent('Put')])])
+    const stop = new AbortController()
+    const events = log.readAll({ signal: stop.signal })[Symbol.asyncIterator]()
+    expect(await events.next()).toMatchObject({ value: { position: 0n } })
+    stop.abort(new Error('enough'))
+    await expect(events.next()).rejects.toThrow('enough')
   })
 
   test('give back every byte that was appended', async () => {
