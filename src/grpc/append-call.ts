@@ -1,5 +1,5 @@
 import { WrongExpectedRevisionError } from '../eventstore/append-errors.ts'
-import { AppendCollector, type Appended, appendEvents } from './append-events.ts'
+import { AppendCollector, type Appended, appendEvents, checkMayAppend } from './append-events.ts'
 import { type AppendTarget, readAppendMessage } from './append-request.ts'
 import type { CallContext } from './call-services.ts'
 import { MalformedMessageError, messageEncoder, wire64 } from './message-codec.ts'
@@ -13,8 +13,12 @@ export async function append(messages: AsyncIterable<Uint8Array>, context: CallC
   const collector = new AppendCollector(context.services.limits)
   for await (const bytes of messages) {
     const message = readAppendMessage(bytes)
-    if ('options' in message) target = message.options
-    else collector.add(message.proposedMessage)
+    if ('options' in message) {
+      target = message.options
+      checkMayAppend(target.stream, context)
+    } else {
+      collector.add(message.proposedMessage)
+    }
   }
   if (target === null) throw new MalformedMessageError('Cannot append: the request names no stream')
   try {

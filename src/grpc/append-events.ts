@@ -41,7 +41,7 @@ export class AppendCollector {
 }
 
 /**
- * Appends what a client proposes, recorded with who it is. Throws PERMISSION_DENIED where this client may not, else what the store throws.
+ * Appends what a client that may proposes (see {@link checkMayAppend}), recorded with who it is. Throws what the store throws.
  * Everything up to the store's queue happens in the same turn, so that appends keep the order in which they came.
  */
 export async function appendEvents(
@@ -49,7 +49,7 @@ export async function appendEvents(
   events: readonly ProposedEvent[],
   { context, signal }: { readonly context: CallContext; readonly signal: AbortSignal },
 ): Promise<Appended> {
-  checkMayAppend(target.stream, events, context)
+  checkTypes(target.stream, events)
   const meta = metadataOf(context)
   const stored = events.map((event) => storedEvent(event, meta))
   const blobs = stored.flatMap((each) => each.blobs)
@@ -71,19 +71,29 @@ export async function appendEvents(
   return { currentRevision, position: null }
 }
 
-function checkMayAppend(stream: string, events: readonly ProposedEvent[], { peer }: CallContext): void {
-  const refused = `Cannot append to stream "${stream}"`
-  if (peer.role !== 'writer') throw accessDenied(`${refused}: ${peer.actor.program} is a reader, it must be a writer`)
+/** Throws PERMISSION_DENIED where this client may not append to a stream. */
+export function checkMayAppend(stream: string, { peer }: CallContext): void {
+  if (peer.role !== 'writer') {
+    throw accessDenied(`${refusing(stream)}: ${peer.actor.program} is a reader, it must be a writer`)
+  }
   if (isOwnStream(stream)) {
-    throw accessDenied(`${refused}: streams of category "${categoryOf(stream)}" are the daemon's own`)
+    throw accessDenied(`${refusing(stream)}: streams of category "${categoryOf(stream)}" are the daemon's own`)
   }
   if (stream.startsWith('$$')) {
     const why = 'metadata of streams is not served, this log keeps every event'
-    throw new CallRefusedError(status.UNIMPLEMENTED, `${refused}: ${why}`)
+    throw new CallRefusedError(status.UNIMPLEMENTED, `${refusing(stream)}: ${why}`)
   }
-  if (stream.startsWith('$')) throw accessDenied(`${refused}: this log has no system streams`)
+  if (stream.startsWith('$')) throw accessDenied(`${refusing(stream)}: this log has no system streams`)
+}
+
+function checkTypes(stream: string, events: readonly ProposedEvent[]): void {
   const own = events.find(({ metadata }) => isFactType(metadata['type'] ?? ''))
-  if (own !== undefined) throw accessDenied(`${refused}: events of type "${own.metadata['type']}" are the daemon's own`)
+  if (own === undefined) return
+  throw accessDenied(`${refusing(stream)}: events of type "${own.metadata['type']}" are the daemon's own`)
+}
+
+function refusing(stream: string): string {
+  return `Cannot append to stream "${stream}"`
 }
 
 function metadataOf({ peer, services }: CallContext): Metadata {

@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js'
 import { CommitInDoubtError, WrongExpectedRevisionError } from '../eventstore/append-errors.ts'
 import { successOf } from './append-call.ts'
-import { AppendCollector, appendEvents } from './append-events.ts'
+import { AppendCollector, appendEvents, checkMayAppend } from './append-events.ts'
 import { type BatchPart, readBatchPart } from './append-request.ts'
 import { CallRefusedError } from './call-refused-error.ts'
 import type { Send } from './call-runner.ts'
@@ -65,6 +65,7 @@ class BatchAppendCall {
     if (this.#hasFailed) return
     const append = this.#partOf(part)
     try {
+      if (part.target !== null) checkMayAppend(part.target.stream, this.#context)
       if (append.refusal === null) for (const event of part.events) append.collector.add(event)
     } catch (error) {
       append.collector.events.length = 0

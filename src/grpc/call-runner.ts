@@ -1,16 +1,11 @@
-import {
-  type handleBidiStreamingCall,
-  type handleClientStreamingCall,
-  type handleServerStreamingCall,
-  type Metadata,
-  status,
-} from '@grpc/grpc-js'
+import { type handleBidiStreamingCall, type Metadata, status } from '@grpc/grpc-js'
 import type { Readable } from 'node:stream'
 import type { Authenticator } from './authenticator.ts'
 import type { ConnectionPeer } from './call-peer.ts'
 import { CallRefusedError } from './call-refused-error.ts'
 import type { CallContext, CallServices } from './call-services.ts'
 import { codeOf, statusOf } from './error-status.ts'
+import { MalformedMessageError } from './message-codec.ts'
 
 /** Sends one answer; waits while the client does not take what was sent before. */
 export type Send = (message: Buffer) => Promise<void> | void
@@ -58,41 +53,25 @@ export class CallRunner {
     for (const controller of this.#open) controller.abort(reason)
   }
 
-  /** A call with one request and any number of answers. */
+  /** A call with one request and any number of answers. Nothing is read of the request until it is known who calls. */
   answering(
     serve: (request: Buffer, context: CallContext) => AsyncIterable<Buffer>,
-  ): handleServerStreamingCall<Buffer, Buffer> {
-    return (call) => {
-      const answers = async (context: CallContext): Promise<void> => {
-        const send = sender(call, context.signal)
-        for await (const answer of serve(call.request, context)) {
-          const sent = send(answer)
-          if (sent !== undefined) await sent
-          if (context.signal.aborted) break
-        }
-        context.signal.throwIfAborted()
+  ): handleBidiStreamingCall<Buffer, Buffer> {
+    return this.conversing(async (requests, context, send) => {
+      for await (const answer of serve(await firstOf(requests), context)) {
+        const sent = send(answer)
+        if (sent !== undefined) await sent
+        if (context.signal.aborted) break
       }
-      void this.#run(call, answers).then(
-        () => call.end(),
-        (error: unknown) => call.emit('error', statusOf(error)),
-      )
-    }
+      context.signal.throwIfAborted()
+    })
   }
 
   /** A call with any number of requests and one answer. */
   collecting(
     serve: (requests: AsyncIterable<Buffer>, context: CallContext) => Promise<Buffer>,
-  ): handleClientStreamingCall<Buffer, Buffer> {
-    return (call, callback) => {
-      const answer = async (): Promise<void> => {
-        try {
-          callback(null, await this.#run(call, (context) => serve(requestsOf(call), context)))
-        } catch (error) {
-          callback(statusOf(error))
-        }
-      }
-      void answer()
-    }
+  ): handleBidiStreamingCall<Buffer, Buffer> {
+    return this.conversing(async (requests, context, send) => await send(await serve(requests, context)))
   }
 
   /** A call with any number of requests and answers. */
@@ -137,6 +116,11 @@ async function* requestsOf(call: Readable): AsyncGenerator<Buffer, void> {
     if (!Buffer.isBuffer(request)) throw new TypeError('Cannot read a request: it is not bytes')
     yield request
   }
+}
+
+async function firstOf(requests: AsyncIterable<Buffer>): Promise<Buffer> {
+  for await (const request of requests) return request
+  throw new MalformedMessageError('Cannot serve the call: it has no request')
 }
 
 /** The client's own pace: nothing more is given out while HTTP/2 holds back what was. */

@@ -22,12 +22,12 @@ export interface GrpcLimits {
 /** What is used where nothing else is said. */
 export const defaultGrpcLimits: GrpcLimits = {
   connections: 200,
-  callsPerConnection: 1_000,
+  callsPerConnection: 250,
   appendEvents: 1_000,
   appendBytes: 1 << 20,
   partialAppends: 16,
   unansweredAppends: 1_000,
-  messageBytes: 8 << 20,
+  messageBytes: 4 << 20,
   firstByteMs: 10_000,
 }
 

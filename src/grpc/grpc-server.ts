@@ -32,6 +32,8 @@ export interface GrpcServerOptions extends Omit<CallServices, 'limits'> {
 }
 
 const keepaliveMs = 10_000
+/** A connection without a call is ended after so long; clients connect again by themselves. */
+const idleMs = 300_000
 const lastWordMs = 50
 const pollMs = 5
 /** First byte of a TLS connection: a record that holds a handshake. */
@@ -65,6 +67,7 @@ export class GrpcServer implements AsyncDisposable {
       'grpc.max_receive_message_length': this.#limits.messageBytes,
       'grpc.max_send_message_length': -1,
       'grpc.max_concurrent_streams': this.#limits.callsPerConnection,
+      'grpc.max_connection_idle_ms': idleMs,
       'grpc.keepalive_time_ms': keepaliveMs,
       'grpc.keepalive_timeout_ms': keepaliveMs,
       'grpc.enable_channelz': 0,

@@ -1,22 +1,20 @@
-/** A call of the protocol: its full name, and which side sends more than one message. */
+/** A call of the protocol, by its full name. */
 export interface CallRow {
   readonly path: string
-  readonly many: 'none' | 'requests' | 'answers' | 'both'
   /** What newer clients ask for by name in the list of supported methods. */
   readonly features?: readonly string[]
 }
 
 /** Calls that are served. */
 export const servedCalls = {
-  read: { path: '/event_store.client.streams.Streams/Read', many: 'answers', features: ['position', 'events'] },
-  append: { path: '/event_store.client.streams.Streams/Append', many: 'requests' },
+  read: { path: '/event_store.client.streams.Streams/Read', features: ['position', 'events'] },
+  append: { path: '/event_store.client.streams.Streams/Append' },
   batchAppend: {
     path: '/event_store.client.streams.Streams/BatchAppend',
-    many: 'both',
     features: ['deadline_duration'],
   },
-  getSupportedMethods: { path: '/event_store.client.server_features.ServerFeatures/GetSupportedMethods', many: 'none' },
-  readGossip: { path: '/event_store.client.gossip.Gossip/Read', many: 'none' },
+  getSupportedMethods: { path: '/event_store.client.server_features.ServerFeatures/GetSupportedMethods' },
+  readGossip: { path: '/event_store.client.gossip.Gossip/Read' },
 } as const satisfies Readonly<Record<string, CallRow>>
 
 /** Calls of the protocol that are not served, by service, with what a client that tries is told. */

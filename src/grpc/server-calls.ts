@@ -1,9 +1,4 @@
-import type {
-  handleBidiStreamingCall,
-  handleUnaryCall,
-  ServiceDefinition,
-  UntypedServiceImplementation,
-} from '@grpc/grpc-js'
+import type { handleBidiStreamingCall, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js'
 import { status } from '@grpc/grpc-js'
 import { append } from './append-call.ts'
 import { batchAppend } from './batch-append-call.ts'
@@ -37,29 +32,36 @@ const leaderState = 8
 
 /** Every call of the protocol: those that are served, and those that are refused by name. */
 export function serverCalls(runner: CallRunner, facts: () => ServerFacts): readonly ServerCall[] {
-  const { read: reading, append: appending, batchAppend: batching, getSupportedMethods, readGossip } = servedCalls
   return [
-    serverCall(reading, runner.answering(read)),
-    serverCall(appending, runner.collecting(append)),
-    serverCall(batching, runner.conversing(batchAppend)),
+    serverCall(servedCalls.read.path, runner.answering(read)),
+    serverCall(servedCalls.append.path, runner.collecting(append)),
+    serverCall(servedCalls.batchAppend.path, runner.conversing(batchAppend)),
     // Clients ask these two without credentials, before anything else.
-    serverCall(getSupportedMethods, told(supportedMethods)),
+    serverCall(servedCalls.getSupportedMethods.path, telling(supportedMethods)),
     serverCall(
-      readGossip,
-      told(() => clusterInfo(facts())),
+      servedCalls.readGossip.path,
+      telling(() => clusterInfo(facts())),
     ),
     ...unservedCalls.flatMap(({ service, methods, why }) =>
-      methods.map((method) => refusedCall(`/${service}/${method}`, `${service}/${method} is not served: ${why}`)),
+      methods.map((method) =>
+        serverCall(`/${service}/${method}`, refusing(`${service}/${method} is not served: ${why}`)),
+      ),
     ),
   ]
 }
 
-function serverCall(row: CallRow, handler: UntypedServiceImplementation[string]): ServerCall {
+type Handler = handleBidiStreamingCall<Buffer, Buffer>
+
+/**
+ * On the wire a call looks the same whichever side may send more than one message. As one where both may, no request is read before its
+ * handler asks for it, and so none of a caller who is not known.
+ */
+function serverCall(path: string, handler: Handler): ServerCall {
   const bytes = (message: Buffer) => message
   const definition = {
-    path: row.path,
-    requestStream: row.many === 'requests' || row.many === 'both',
-    responseStream: row.many === 'answers' || row.many === 'both',
+    path,
+    requestStream: true,
+    responseStream: true,
     requestSerialize: bytes,
     requestDeserialize: bytes,
     responseSerialize: bytes,
@@ -68,16 +70,15 @@ function serverCall(row: CallRow, handler: UntypedServiceImplementation[string])
   return { definition: { call: definition }, implementation: { call: handler } }
 }
 
-/** Refused as soon as it is called, however many requests it would have. */
-function refusedCall(path: string, message: string): ServerCall {
-  const refuse: handleBidiStreamingCall<Buffer, Buffer> = (call) => {
-    call.emit('error', statusOf(new CallRefusedError(status.UNIMPLEMENTED, message)))
-  }
-  return serverCall({ path, many: 'both' }, refuse)
+function refusing(message: string): Handler {
+  return (call) => call.emit('error', statusOf(new CallRefusedError(status.UNIMPLEMENTED, message)))
 }
 
-function told(answer: () => Buffer): handleUnaryCall<Buffer, Buffer> {
-  return (_call, callback) => callback(null, answer())
+function telling(answer: () => Buffer): Handler {
+  return (call) => {
+    call.write(answer())
+    call.end()
+  }
 }
 
 const encodeMethods = messageEncoder('event_store.client.server_features.SupportedMethods')
