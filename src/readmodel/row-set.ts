@@ -63,10 +63,14 @@ export class RowSet implements Rows<object, object, string> {
   }
 
   set(key: string, version: RowVersion): void {
-    this.delete(key)
+    const before = this.#versions.get(key)
     this.#versions.set(key, version)
     for (const [name, index] of this.#indexes) {
       const value = this.table.indexValue(name, version.row)
+      if (before !== undefined) {
+        const former = this.table.indexValue(name, before.row)
+        if (former !== value) remove(index, { key, value: former })
+      }
       if (value === null) continue
       const rows = index.get(value)
       if (rows === undefined) index.set(value, new Map([[key, version.row]]))
@@ -79,12 +83,18 @@ export class RowSet implements Rows<object, object, string> {
     if (version === undefined) return
     this.#versions.delete(key)
     for (const [name, index] of this.#indexes) {
-      const value = this.table.indexValue(name, version.row)
-      const rows = index.get(value)
-      rows?.delete(key)
-      if (rows?.size === 0) index.delete(value)
+      remove(index, { key, value: this.table.indexValue(name, version.row) })
     }
   }
+}
+
+function remove(
+  index: Map<IndexValue, Map<string, object>>,
+  { key, value }: { readonly key: string; readonly value: IndexValue },
+): void {
+  const rows = index.get(value)
+  rows?.delete(key)
+  if (rows?.size === 0) index.delete(value)
 }
 
 function emptyIndexes(table: AnyTable): ReadonlyMap<string, Map<IndexValue, Map<string, object>>> {

@@ -82,9 +82,8 @@ export class TableColumns {
 
   /** Throws where a row has not exactly the table's columns with values of their types. */
   check(row: object): void {
-    const values = new Map<string, unknown>(Object.entries(row))
     for (const { name, type, notNull } of this.columns) {
-      const value = values.get(name)
+      const value: unknown = Reflect.get(row, name)
       if (value === null && !notNull) continue
       const rule = columnTypes[type]
       if (rule === undefined || !rule.accepts(value)) {
@@ -93,8 +92,9 @@ export class TableColumns {
         )
       }
     }
-    if (values.size !== this.columns.length) {
-      const extra = [...values.keys()].find((name) => !this.columns.some((column) => column.name === name))
+    const names = Object.keys(row)
+    if (names.length !== this.columns.length) {
+      const extra = names.find((name) => !this.columns.some((column) => column.name === name))
       throw new Error(`Cannot write a row of "${this.table.name}": it has no column "${extra}"`)
     }
   }
@@ -107,8 +107,9 @@ export class TableColumns {
 
   /** The row as a member of the JSON array that carries it. */
   toJson(row: object): Record<string, unknown> {
-    const values = new Map<string, unknown>(Object.entries(row))
-    return Object.fromEntries(this.columns.map(({ name, type }) => [name, jsonOf(type, values.get(name))]))
+    const json: Record<string, unknown> = {}
+    for (const { name, type } of this.columns) json[name] = jsonOf(type, Reflect.get(row, name))
+    return json
   }
 }
 
