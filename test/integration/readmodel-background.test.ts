@@ -1,9 +1,7 @@
 import fc from 'fast-check'
-import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { EventStore } from '../../src/eventstore/event-store.ts'
 import type { PostgresAddress } from '../../src/eventstore/postgres-address.ts'
-import { clientConfig } from '../../src/eventstore/postgres-client.ts'
 import { buildProjection } from '../../src/readmodel/projection-build.ts'
 import { ReadModels, type ReadModelsOptions } from '../../src/readmodel/read-models.ts'
 import { resumeStream } from '../support/resume-stream.ts'
@@ -11,6 +9,7 @@ import { closed, moved, opened } from '../support/account-events.ts'
 import { accountsProjection, accountsSql, decodeAccountEvent } from '../support/account-projection.ts'
 import { ledgerProjection, ledgerSql, ledgerTable, ownersTable, sqlFrom } from '../support/ledger-projection.ts'
 import { newEvent, openLog, write } from '../support/log-kit.ts'
+import { poolOf } from '../support/pool-of.ts'
 import { ScratchPostgres } from '../support/scratch-postgres.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
@@ -185,10 +184,6 @@ describe('a background projection', () => {
     expect(await history(address)).toMatchObject(['0', '1', '3', '6'].map((balance) => ({ owner: 'ann', balance })))
   })
 })
-
-function poolOf(address: PostgresAddress): pg.Pool {
-  return new pg.Pool({ ...clientConfig(address, 'chronovisor rebuild'), max: 4 })
-}
 
 describe('a quarantined stream', () => {
   test.each([
