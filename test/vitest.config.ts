@@ -2,6 +2,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { filesOnBothServers, testedServers } from './support/tested-servers.ts'
+
+const servers = testedServers()
 
 // The linter forbids default exports; vitest asks for this one.
 export default defineConfig({
@@ -9,7 +12,16 @@ export default defineConfig({
   // No file of this project is bundled or cached beside the dependencies.
   cacheDir: join(tmpdir(), `chronovisor-vitest-cache-${process.getuid?.() ?? ''}`),
   test: {
-    include: ['test/**/*.test.ts'],
+    projects: [
+      {
+        extends: true,
+        test: { name: 'chronovisor', include: ['test/**/*.test.ts'], exclude: [...filesOnBothServers] },
+      },
+      ...servers.map(({ name, env }) => ({
+        extends: true as const,
+        test: { name, include: [...filesOnBothServers], env: { ...env } },
+      })),
+    ],
     pool: 'forks',
     // Integration tests start real servers: more at a time measure nothing but each other.
     maxWorkers: 2,

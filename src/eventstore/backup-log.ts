@@ -40,8 +40,8 @@ export interface BackupReport {
 }
 
 const defaultSegmentRows = 1 << 16
-// "cv-backu" as a number: one backup of a log at a time
-const lockKey = '0x63762d6261636b75'
+/** The session advisory lock of whoever backs up a log: "cv-backu" as a number. */
+export const backupLockKey = String(BigInt('0x63762d6261636b75'))
 
 /** What a backup does not hold, as manifest and help say it. */
 export const notInBackup: readonly string[] = [
@@ -117,7 +117,7 @@ async function backUp(client: pg.Client, options: BackupOptions): Promise<Backup
 
 async function lock(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ locked: boolean }>('select pg_try_advisory_lock($1::int8) as locked', [
-    String(BigInt(lockKey)),
+    backupLockKey,
   ])
   if (rows[0]?.locked !== true) throw new BackupRefusedError('Cannot back up: another backup of this log is being made')
 }
