@@ -56,7 +56,8 @@ export async function appendEvents(
   const write = { ...target, events: stored.map((each) => each.event), blobs }
   const { store } = context.services
   if (events.length > 0) {
-    const appended = await store.append([write], { signal })
+    const requestId = requestIdOf(target, { firstId: write.events[0]?.eventId, nowMs: nowMsOf(context) })
+    const appended = await store.append([write], { signal, ...(requestId === null ? {} : { requestId }) })
     const last = appended.events.at(-1)
     return { currentRevision: last?.revision ?? null, position: last?.position ?? null }
   }
@@ -69,6 +70,29 @@ export async function appendEvents(
     { signal },
   )
   return { currentRevision, position: null }
+}
+
+const uuidV7Form = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+/** How old, and how far ahead, an id may be to name its append: well within the store's own window. */
+const idAgeMs = 3_600_000
+const idAheadMs = 60_000
+
+/**
+ * An exact revision tells a repeated append from another one. Without it the id of the first event does, where it is a UUID of version 7
+ * made lately; null where there is no such name.
+ */
+function requestIdOf(
+  { expectedRevision }: AppendTarget,
+  { firstId, nowMs }: { readonly firstId: string | undefined; readonly nowMs: number },
+): string | null {
+  const id = firstId?.toLowerCase() ?? ''
+  if ((expectedRevision !== 'any' && expectedRevision !== 'stream_exists') || !uuidV7Form.test(id)) return null
+  const ageMs = nowMs - Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16)
+  return ageMs < idAgeMs && ageMs > -idAheadMs ? id : null
+}
+
+function nowMsOf({ services }: CallContext): number {
+  return Number(services.clock.nowUs() / 1000n)
 }
 
 /** Throws PERMISSION_DENIED where this client may not append to a stream. */

@@ -7,6 +7,8 @@ import {
   LogClosedError,
   LogCorruptError,
   LogUnavailableError,
+  RequestMismatchError,
+  RequestWindowError,
   WrongExpectedRevisionError,
 } from '../eventstore/append-errors.ts'
 import { CallRefusedError, type RefusalTrailers } from './call-refused-error.ts'
@@ -17,6 +19,8 @@ const codes: readonly (readonly [type: abstract new (...args: never) => Error, c
   [WrongExpectedRevisionError, status.FAILED_PRECONDITION],
   [InvalidAppendError, status.INVALID_ARGUMENT],
   [MalformedMessageError, status.INVALID_ARGUMENT],
+  [RequestWindowError, status.INVALID_ARGUMENT],
+  [RequestMismatchError, status.ALREADY_EXISTS],
   [LogBusyError, status.RESOURCE_EXHAUSTED],
   [LogUnavailableError, status.UNAVAILABLE],
   [LogClosedError, status.UNAVAILABLE],

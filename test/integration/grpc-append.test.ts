@@ -11,6 +11,7 @@ import {
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { decodeMetadata } from '../../src/events/metadata.ts'
 import type { EventStore } from '../../src/eventstore/event-store.ts'
+import { uuidV7 } from '../../src/util/uuid-v7.ts'
 import { collectEvents, numbered, serveGrpc, type TestGrpc } from '../support/grpc-kit.ts'
 import { collect, newEvent, openLog, write } from '../support/log-kit.ts'
 import { ScratchPostgres } from '../support/scratch-postgres.ts'
@@ -98,6 +99,24 @@ describe.each(ways)('appendToStream() by $way', ({ way, options }) => {
     expect(await client.appendToStream(stream, more, { expectedRevision: 2n, ...options })).toEqual(next)
     expect(await collect(store.readStream(stream))).toHaveLength(5)
   })
+
+  test.each(['any', 'stream_exists'] as const)(
+    'repeats an append with revision %s once, by an id of version 7',
+    async (expectedRevision) => {
+      const stream = `repeat-${way}-${expectedRevision}`
+      await client.appendToStream(stream, numbered(1), options)
+      const events = [jsonEvent({ id: uuidV7(), type: 'Told', data: {} }), ...numbered(2)]
+      const first = await client.appendToStream(stream, events, { expectedRevision, ...options })
+      await client.appendToStream(stream, numbered(1), options)
+      expect(await client.appendToStream(stream, events, { expectedRevision, ...options })).toEqual(first)
+      const old = jsonEvent({ id: uuidV7(Date.UTC(2020, 1, 1)), type: 'Imported', data: {} })
+      await client.appendToStream(stream, old, { expectedRevision, ...options })
+      expect(await collect(store.readStream(stream))).toHaveLength(6)
+      const others = [events[0] ?? old, ...numbered(1)]
+      const mixed = await failureOf(client.appendToStream(stream, others, { expectedRevision, ...options }))
+      expect(mixed).toHaveProperty('message', expect.stringContaining('with other events'))
+    },
+  )
 
   test('appends all events of a call in one commit, in their order', async () => {
     const stream = `together-${way}`

@@ -244,10 +244,11 @@ describe('what is not served', () => {
     })
   })
 
-  test('bytes that are no message are refused', async () => {
-    expect(await raw.statusOf('/event_store.client.streams.Streams/Read', Buffer.from([0xff, 0xff]))).toMatchObject({
-      code: status.INVALID_ARGUMENT,
-    })
+  test.each(['Read', 'Append', 'BatchAppend'])('bytes that are no message of %s are refused', async (call) => {
+    for (const bytes of [[0xff, 0xff], [0x0a, 0x7f], [], [0x08, 0x01]]) {
+      const error = await raw.statusOf(`/event_store.client.streams.Streams/${call}`, Buffer.from(bytes))
+      expect({ bytes, code: error?.code }).toEqual({ bytes, code: status.INVALID_ARGUMENT })
+    }
   })
 
   const functions: readonly { readonly name: string; readonly call: () => Promise<unknown> }[] = [
