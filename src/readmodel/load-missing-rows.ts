@@ -29,11 +29,13 @@ export async function loadMissingRows(
     take(rows)
   }
   for (const { index, value } of missing.values.values()) {
-    const column = table.indexColumn(index)
-    if (column === null) throw new Error(`Cannot find rows of "${table.name}": it has no index "${index}" of a column`)
-    const { rows } = await target.pool.query<StoredRow>(`${from} where t.to_position is null and t."${column}" = $1`, [
-      value,
-    ])
+    const indexed = table.indexColumn(index)
+    const column = columns.columns.find(({ name }) => name === indexed)
+    if (column === undefined)
+      throw new Error(`Cannot find rows of "${table.name}": it has no index "${index}" of a column`)
+    const { name, type } = column
+    const text = `${from} where t.to_position is null and t."${name}" = $1::${type}`
+    const { rows } = await target.pool.query<StoredRow>(text, [value])
     take(rows)
   }
 }

@@ -1,0 +1,176 @@
+import { randomUUID } from 'node:crypto'
+import fc from 'fast-check'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { checkAppend } from '../../src/eventstore/append-request.ts'
+import { Batch } from '../../src/eventstore/batch.ts'
+import {
+  byteaArray,
+  int4Array,
+  int8Array,
+  int8Value,
+  textArray,
+  uuidArray,
+} from '../../src/eventstore/binary-values.ts'
+import { blobOf } from '../../src/eventstore/blob-of.ts'
+import type { CommitStatement } from '../../src/eventstore/commit-participant.ts'
+import { planCommit } from '../../src/eventstore/commit-plan.ts'
+import { defaultLimits } from '../../src/eventstore/event-store-options.ts'
+import { LogNames } from '../../src/eventstore/log-names.ts'
+import { LogReads } from '../../src/eventstore/log-reads.ts'
+import type { PostgresAddress } from '../../src/eventstore/postgres-address.ts'
+import { clientConfig } from '../../src/eventstore/postgres-client.ts'
+import { StateMemos } from '../../src/eventstore/state-memos.ts'
+import { emptyFront } from '../../src/eventstore/tree-front.ts'
+import { uuidV7 } from '../../src/util/uuid-v7.ts'
+import { moved, opened } from '../support/account-events.ts'
+import { accountModels } from '../support/account-projection.ts'
+import { newEvent, openLog, write } from '../support/log-kit.ts'
+import { projectFiles, readProjectFile } from '../support/project-files.ts'
+import { ScratchPostgres } from '../support/scratch-postgres.ts'
+
+vi.setConfig({ testTimeout: 60_000 })
+
+let server: ScratchPostgres
+beforeAll(async () => {
+  server = await ScratchPostgres.start()
+}, 60_000)
+afterAll(() => server[Symbol.asyncDispose]())
+
+async function connect(address: PostgresAddress): Promise<pg.Client> {
+  const client = new pg.Client(clientConfig(address, 'trap'))
+  await client.connect()
+  return client
+}
+
+describe('T7: ON CONFLICT DO NOTHING', () => {
+  test('is in no statement that writes what the log cannot do without', async () => {
+    const { statements } = await fullPlan()
+    const tables = statements.map(({ sql }) => /insert into (\w+)/.exec(sql)?.[1])
+    expect(tables).toEqual(expect.arrayContaining(['commit', 'event', 'stream', 'event_type', 'category', 'request']))
+    const lenient = statements.filter(({ sql }) => /on conflict/i.test(sql)).map(({ name }) => name)
+    // Big texts are named by their content, skip blocks say only that something is there.
+    expect(lenient).toEqual(['log_type_block', 'log_category_block', 'log_blob'])
+  })
+})
+
+describe('T14: numbers over 2^53', () => {
+  const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })
+
+  test('reach the database and come back exactly, over all 64 bits', async () => {
+    const client = await connect(await server.createDatabase())
+    const text = `select array_agg(a)::text as many, $2::int8::text as one from unnest($1::int8[]) as a`
+    await fc.assert(
+      fc.asyncProperty(fc.array(int64, { minLength: 1, maxLength: 50 }), async (numbers) => {
+        const { rows } = await client.query<{ many: string; one: string }>(text, [
+          int8Array(numbers),
+          int8Value(numbers[0] ?? 0n),
+        ])
+        expect(rows).toEqual([{ many: `{${numbers.join(',')}}`, one: String(numbers[0]) }])
+        const back = await client.query<{ number: bigint }>('select unnest($1::int8[]) as number', [int8Array(numbers)])
+        expect(back.rows.map(({ number }) => number)).toEqual(numbers)
+      }),
+      { numRuns: 50 },
+    )
+    await client.end()
+  })
+
+  test('are exact in the plan of a commit far along', async () => {
+    const position = 2n ** 53n + 1n
+    const { statements, head } = await fullPlan({ position, commitNo: position, revision: 2n ** 62n })
+    expect(head.commitNo).toBe(position + 1n)
+    expect(head.position).toBeGreaterThan(position)
+    const [commit] = statements
+    const numbers = (commit?.values ?? []).map((value) =>
+      value instanceof Buffer && value.length === 8 ? value.readBigInt64BE() : null,
+    )
+    expect(numbers.slice(0, 4)).toEqual([position + 1n, position, position, head.position])
+  })
+
+  test('are no trouble for other values in binary form either', async () => {
+    const client = await connect(await server.createDatabase())
+    const clean = fc.string({ unit: 'binary' }).filter((text) => !text.includes('\0') && text.isWellFormed())
+    const row = fc.record({ number: fc.integer(), id: fc.uuid(), bytes: fc.uint8Array({ maxLength: 40 }), text: clean })
+    await fc.assert(
+      fc.asyncProperty(fc.array(row, { minLength: 1, maxLength: 20 }), async (rows) => {
+        const found = await client.query<{ number: number; id: string; bytes: Buffer; text: string }>(
+          'select * from unnest($1::int4[], $2::uuid[], $3::bytea[], $4::text[]) as r (number, id, bytes, text)',
+          [
+            int4Array(rows.map(({ number }) => number)),
+            uuidArray(rows.map(({ id }) => id)),
+            byteaArray(rows.map(({ bytes }) => bytes)),
+            textArray(rows.map(({ text }) => text)),
+          ],
+        )
+        expect(found.rows.map((each) => ({ ...each, bytes: new Uint8Array(each.bytes) }))).toEqual(
+          rows.map((each) => ({ ...each, bytes: new Uint8Array(each.bytes) })),
+        )
+      }),
+      { numRuns: 50 },
+    )
+    await client.end()
+  })
+})
+
+describe('T28: a parameter without a type', () => {
+  test('is in no statement', async () => {
+    const { statements } = await fullPlan()
+    const bare = /\$\d+(?!\d|::)/
+    expect(statements.filter(({ sql }) => bare.test(sql)).map(({ name }) => name)).toEqual([])
+    const used = statements.map(({ sql, values }) => [new Set(sql.match(/\$\d+/g)).size, values.length])
+    expect(used.filter(([named, given]) => named !== given)).toEqual([])
+    const sources = projectFiles().filter((file) => /^src\/(eventstore|readmodel)\/.*\.ts$/.test(file))
+    const sqlWord = /\b(select|insert|update|delete|where|values)\b/i
+    const literal = /(['"`])(?:(?!\1)[^\\]|\\.)*\$\d(?:(?!\1)[^\\]|\\.)*\1/g
+    const texts = sources.flatMap((file) =>
+      (
+        readProjectFile(file)
+          .replaceAll(/\/\*.*?\*\/|\/\/.*$/gms, '')
+          .match(literal) ?? []
+      )
+        .filter((text) => sqlWord.test(text))
+        .map((text) => ({ file, text })),
+    )
+    expect(texts.length).toBeGreaterThan(20)
+    expect(texts.filter(({ text }) => bare.test(text))).toEqual([])
+  })
+
+  test('is not missed by the server: a commit with rows of every kind', async () => {
+    await using log = await openLog(await server.createDatabase(), { participants: [accountModels()] })
+    await log.append([write('account-a', [opened()])])
+    const texts = [blobOf('one'), blobOf('two')]
+    const writes = [
+      write('account-a', [moved(1n)]),
+      write('other-a', [newEvent('Seen'), newEvent('Seen', {}, { schema: 2 })], { blobs: texts }),
+      write(
+        'a',
+        Array.from({ length: 300 }, () => newEvent('Put')),
+      ),
+    ]
+    const { events } = await log.append(writes, { requestId: uuidV7() })
+    expect(events).toHaveLength(303)
+  })
+})
+
+/** The plan of a commit that has rows of every kind. */
+async function fullPlan({ position = 4_000n, commitNo = 7n, revision = 3n } = {}): Promise<{
+  readonly statements: readonly CommitStatement[]
+  readonly head: { readonly commitNo: bigint; readonly position: bigint }
+}> {
+  const address = await server.createDatabase()
+  await (await openLog(address)).close()
+  const pool = new pg.Pool(clientConfig(address, 'plan'))
+  const names = new LogNames(pool, defaultLimits)
+  await names.open()
+  names.setHead('known-a', { streamId: 3n, categoryId: 0, revision })
+  const memos = new StateMemos(new LogReads(pool), defaultLimits)
+  const before = { commitNo, position, recordedAtUs: 5n, epoch: 1, root: Buffer.alloc(32) }
+  const batch = new Batch(before, { names, memos, recordedAtUs: 6n, epoch: 1 })
+  const many = Array.from({ length: 300 }, () => newEvent('Put', {}, { eventId: randomUUID() }))
+  const writes = [write('known-a', [newEvent('Put')]), write('new-a', many, { blobs: [blobOf('text')] })]
+  const append = checkAppend(writes, defaultLimits, uuidV7())
+  await batch.loadNames([append])
+  batch.take(batch.number(append), append)
+  await pool.end()
+  return planCommit(batch, { before, tree: emptyFront })
+}
