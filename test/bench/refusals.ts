@@ -35,10 +35,10 @@ async function meanwhile(path: string, domain: DomainRef, signal: AbortSignal): 
   }
   for (let at = 0; !signal.aborted; at++) {
     await timed(lists, async () => await client.call(procedures.connectListAllDomains, { needResults: 1, flags: 0 }))
-    if (at % 10 === 0) {
+    if (at % 3 === 0) {
       await timed(
         changes,
-        async () => await client.call(procedures.domainSetAutostart, { domain, autostart: at % 20 === 0 ? 1 : 0 }),
+        async () => await client.call(procedures.domainSetAutostart, { domain, autostart: at % 6 === 0 ? 1 : 0 }),
       )
     }
     await sleep(50)
