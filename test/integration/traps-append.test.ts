@@ -2,14 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { WrongExpectedRevisionError } from '../../src/eventstore/append-errors.ts'
-import {
-  byteaArray,
-  int4Array,
-  int8Array,
-  int8Value,
-  textArray,
-  uuidArray,
-} from '../../src/eventstore/binary-values.ts'
 import type { EventStore } from '../../src/eventstore/event-store.ts'
 import type { ClockJump } from '../../src/eventstore/event-store-options.ts'
 import type { PostgresAddress } from '../../src/eventstore/postgres-address.ts'
