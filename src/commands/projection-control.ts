@@ -43,6 +43,7 @@ export function projectionControl(host: Host, models: ReadModels): ProjectionCon
     status: async () => await models.status(),
     retry: async (caller, { projection, stream }) =>
       await runCommand(host, { caller, uuid: null, subject: projection }, async ({ context }) => {
+        await refusing(async () => models.projection(projection))
         const streams = stream === null ? quarantined(models, projection) : [stream]
         const results: ResumedStream[] = []
         for (const each of streams) {
