@@ -21,6 +21,10 @@ import { WriterHost } from './writer-host.ts'
 export interface ChaosOptions {
   readonly seed: number
   readonly durationMs: number
+  /** The run goes on until there were so many, though not for ever: a machine under load gets little done in a time. */
+  readonly atLeast?: { readonly kills: number; readonly acknowledged: number }
+  /** How long consumers may take at the end to deal with all there is. */
+  readonly catchUpLimitMs: number
   readonly target: TargetName
   readonly broken: BrokenName | null
   readonly clients: number
@@ -65,7 +69,7 @@ const consumerPrefixes = { inside: '', outside: '', counters: 'counter-' } as co
 type ConsumerName = keyof typeof consumerPrefixes
 
 const settleLimitMs = 30_000
-const catchUpLimitMs = 60_000
+const longestRunMs = 90_000
 
 /** Runs clients, faults and consumers on a private cluster, lets everything settle, and judges what came of it. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
@@ -90,8 +94,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   for (const consumer of consumers) consumer.start()
 
   const recorder = new Recorder()
-  const stop = AbortSignal.any([options.signal, AbortSignal.timeout(options.durationMs)])
-  const end = AbortSignal.any([options.signal, AbortSignal.timeout(options.durationMs + settleLimitMs)])
+  const phases = new Phases(options.signal)
+  const { stop, end } = phases
   const trace = (line: string) => options.trace(`${recorder.operations.length} operations; ${line}`)
   const driver = new FaultDriver({ cluster, writer, consumers, findings, signal: stop }, { seed, trace })
   const clients = Array.from({ length: options.clients }, (_, number) =>
@@ -105,9 +109,13 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     }).run({ stop, end }),
   )
   const begun = performance.now()
+  const ending = phases.endAfter(options.durationMs, () => {
+    const { kills = 0, acknowledged = 0 } = options.atLeast ?? {}
+    return driver.killed >= kills && recorder.acknowledged >= acknowledged
+  })
   const faulting = Promise.all([driver.run(able, options.faults), driver.cutConnections(options.cuts)])
   const holding = holdTransactionsOpen(cluster, stop)
-  await Promise.all([faulting, ...clients])
+  await Promise.all([faulting, ending, ...clients])
   const transactionsHeld = await holding
   const seconds = (performance.now() - begun) / 1_000
   options.signal.throwIfAborted()
@@ -138,6 +146,28 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     root: log.commits?.at(-1)?.root ?? null,
     restored,
     findings,
+  }
+}
+
+/** When clients and faults stop, and when clients stop to ask again what became of what is in doubt. */
+class Phases {
+  readonly stop: AbortSignal
+  readonly end: AbortSignal
+  readonly #stopping = new AbortController()
+  readonly #ending = new AbortController()
+
+  constructor(signal: AbortSignal) {
+    this.stop = AbortSignal.any([signal, this.#stopping.signal])
+    this.end = AbortSignal.any([signal, this.#ending.signal])
+  }
+
+  /** Lets the run last so long, and longer until enough was done. */
+  async endAfter(durationMs: number, isEnough: () => boolean): Promise<void> {
+    const begun = performance.now()
+    await sleep(durationMs, undefined, { signal: this.stop }).catch(() => undefined)
+    while (!this.stop.aborted && !isEnough() && performance.now() - begun < longestRunMs) await sleep(50)
+    this.#stopping.abort(new Error('The run is over'))
+    setTimeout(() => this.#ending.abort(new Error('The run is over')), settleLimitMs).unref()
   }
 }
 
@@ -183,7 +213,7 @@ async function consumersCaughtUp(
   options: ChaosOptions,
 ): Promise<void> {
   const log: LoggedLog = await readTarget(options.target, cluster.address('log'))
-  const deadline = performance.now() + catchUpLimitMs
+  const deadline = performance.now() + options.catchUpLimitMs
   while (performance.now() < deadline) {
     const outputs = await readJournals(cluster.address('output'), names)
     const isDone = names.every((name) => {

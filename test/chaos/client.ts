@@ -151,7 +151,7 @@ export class ChaosClient {
       if (told === null) await sleep(retryPauseMs)
     }
     const operation = { id: this.#id(), kind: name, writes: asked, startTick, endTick: recorder.tick(), tries, told }
-    recorder.operations.push(operation)
+    recorder.add(operation)
     this.#learn(operation)
     if (told.kind === 'refused' && told.reason === 'LogUnavailableError') await sleep(awayPauseMs)
   }

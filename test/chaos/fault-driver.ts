@@ -41,6 +41,11 @@ export class FaultDriver {
     }
   }
 
+  /** How often `kill -9` hit so far. */
+  get killed(): number {
+    return Object.values(this.#kills).reduce((sum, count) => sum + count, 0)
+  }
+
   get counts(): FaultCounts {
     return { kills: this.#kills, byName: this.#byName, cuts: this.#cuts }
   }

@@ -16,6 +16,9 @@ const packages = {
   '@eventide/message-db': '1.3.1',
 } as const
 
+/** Connections of this name are those that the proxy cuts, in ours as in every rival. */
+export const cutName = 'chronovisor writer'
+
 type PackageName = keyof typeof packages
 
 /** Where the rivals are installed, by the benches or for these runs; null where they are not. */

@@ -6,6 +6,18 @@ export class Recorder {
   readonly revisions: SeenRevision[] = []
   readonly moments: SeenMoment[] = []
   #tick = 0
+  #acknowledged = 0
+
+  /** Appends that were acknowledged so far. */
+  get acknowledged(): number {
+    return this.#acknowledged
+  }
+
+  /** Writes an append and its end down. */
+  add(operation: Operation): void {
+    this.operations.push(operation)
+    if (operation.told.kind === 'acknowledged') this.#acknowledged += 1
+  }
 
   /** The next tick: one for everything that is sent or heard. */
   tick(): number {

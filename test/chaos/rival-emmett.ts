@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import type { PostgresAddress } from '../../src/eventstore/postgres-address.ts'
 import { dataText, digestOf, parseEventData } from './event-data.ts'
 import type { LoggedLog } from './history.ts'
-import { importPeer } from './peers.ts'
+import { cutName, importPeer } from './peers.ts'
 import { type Appended, type CountRequest, RefusedError, type ServedStore } from './served-store.ts'
 import type { FramedWrite } from './writer-frames.ts'
 
@@ -158,6 +158,6 @@ async function makeStore({ host, port, user, database }: PostgresAddress, peersD
     storeModule,
     await importPeer(peersDirectory, '@event-driven-io/emmett-postgresql'),
   )
-  const url = `postgresql://${user}@localhost:${port}/${database}?host=${encodeURIComponent(host ?? '')}`
+  const url = `postgresql://${user}@localhost:${port}/${database}?host=${encodeURIComponent(host ?? '')}&application_name=${encodeURIComponent(cutName)}`
   return v.parse(eventStore, getPostgreSQLEventStore(url, { schema: { autoMigration: 'None' } }))
 }

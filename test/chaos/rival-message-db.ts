@@ -3,7 +3,7 @@ import type { PostgresAddress } from '../../src/eventstore/postgres-address.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { dataText, digestOf, parseEventData } from './event-data.ts'
 import type { LoggedLog } from './history.ts'
-import { readPeerFile } from './peers.ts'
+import { cutName, readPeerFile } from './peers.ts'
 import {
   type Appended,
   type ConsumerSource,
@@ -32,7 +32,8 @@ const pollMs = 20
 
 /** Installs message-db where it is not yet and opens it. */
 export async function openMessageDb(address: PostgresAddress, peersDirectory: string): Promise<ServedStore> {
-  const pool = new pg.Pool({ ...address, max: connections, options: '-c search_path=message_store,public' })
+  const settings = { max: connections, application_name: cutName, options: '-c search_path=message_store,public' }
+  const pool = new pg.Pool({ ...address, ...settings })
   pool.on('error', () => undefined)
   const { rows } = await pool.query<{ there: boolean }>(
     `select to_regclass('message_store.messages') is not null as there`,

@@ -87,6 +87,7 @@ function oneRun(
   return runChaos({
     seed,
     ...options,
+    catchUpLimitMs: 60_000,
     clients: 16,
     thinkMs: 20,
     faults: { leastPauseMs: 200, mostPauseMs: 1_200 },
