@@ -9,9 +9,11 @@ import { openLogReader } from '../../src/eventstore/open-log-reader.ts'
 import type { PostgresAddress } from '../../src/eventstore/postgres-address.ts'
 import { newEvent, openLog, write } from '../support/log-kit.ts'
 import { ScratchPostgres } from '../support/scratch-postgres.ts'
+import { openNeighbours } from './es-neighbours.ts'
 
 // How long after its acknowledgement an event reaches a handler in another process, at a steady rate of single appends:
-//   node test/bench/delivery.ts [--rate 1000] [--seconds 10] [--without-feed] [--json]
+//   node test/bench/delivery.ts [--rate 1000] [--seconds 10] [--without-feed] [--neighbours] [--database URL] [--json]
+// --neighbours: beside a writing transaction in another database and an open REPEATABLE READ reader of the log.
 // Both processes read the same monotonic clock. An event handled before its acknowledgement counts as 0.
 
 interface ReaderTask {
@@ -31,15 +33,21 @@ async function measure(): Promise<void> {
       rate: { type: 'string', default: '1000' },
       seconds: { type: 'string', default: '10' },
       'without-feed': { type: 'boolean', default: false },
+      neighbours: { type: 'boolean', default: false },
+      database: { type: 'string' },
       json: { type: 'boolean', default: false },
     },
   })
   const rate = Number(values.rate)
   const count = rate * Number(values.seconds)
   const directory = await mkdtemp(join(tmpdir(), 'delivery-'))
-  await using server = await ScratchPostgres.start()
-  const address = await server.createDatabase()
+  await using stack = new AsyncDisposableStack()
+  const address =
+    values.database === undefined
+      ? await stack.use(await ScratchPostgres.start()).createDatabase()
+      : { connectionString: values.database }
   await using log = await openLog(address)
+  if (values.neighbours) stack.use(await openNeighbours(address))
   const path = join(directory, 'log-feed.sock')
   await using feed = await LogFeed.serve({ path, mode: 0o600, log })
   const reader = startReader({ address, feed: values['without-feed'] ? null : path, count })

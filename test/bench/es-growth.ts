@@ -74,7 +74,8 @@ function writeOf(number: number): StreamWrite {
   return { stream: `bench-${number % streams}`, expectedRevision: 'any', events: [event] }
 }
 
-async function appendLoop(
+/** Single appends for so long, each client in a closed loop. */
+export async function appendLoop(
   store: EventStore,
   { clients, seconds }: { readonly clients: number; readonly seconds: number },
 ): Promise<{ readonly perSecond: number; readonly latenciesMs: number[] }> {

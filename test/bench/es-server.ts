@@ -1,5 +1,4 @@
 import { createServer } from 'node:net'
-import type { PostgresAddress } from '../../src/eventstore/postgres-address.ts'
 import { ScratchPostgres } from '../support/scratch-postgres.ts'
 
 /** Those of the event-store kit: durable, and large enough that no checkpoint falls into a short measure. */
@@ -46,7 +45,10 @@ export class BenchServer implements AsyncDisposable {
   }
 
   /** Makes an empty database. */
-  async createDatabase(): Promise<{ readonly name: string; readonly address: PostgresAddress }> {
+  async createDatabase(): Promise<{
+    readonly name: string
+    readonly address: { readonly connectionString: string }
+  }> {
     const { database = 'postgres' } = await this.#scratch.createDatabase()
     return { name: database, address: { connectionString: this.#dsnOf(database) } }
   }

@@ -20,6 +20,7 @@ Measures ours and its peers in turns; the medians of the rounds and their spread
   eventstore       our event store beside Emmett, message-db and dcb-es in one PostgreSQL, where they are installed
   --quick          short rounds, small logs
   --rounds N       5 if not given
+  --only BAR       of eventstore: the part that measures a bar, as 9
   --json FILE      write {"bench","machine","bars":[…]}
   --install-peers  put the rivals of the event store into a temporary folder`
 
@@ -30,6 +31,7 @@ async function main(): Promise<number> {
       quick: { type: 'boolean', default: false },
       rounds: { type: 'string', default: '5' },
       json: { type: 'string' },
+      only: { type: 'string' },
       'install-peers': { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -47,7 +49,8 @@ async function main(): Promise<number> {
     return values.help ? 0 : 2
   }
   const machine = describeMachine(availableVirtType())
-  const bars = await bench({ rounds, quick: values.quick, seconds: values.quick ? 0.25 : 1, say })
+  const only = values.only === undefined ? {} : { only: values.only }
+  const bars = await bench({ rounds, quick: values.quick, seconds: values.quick ? 0.25 : 1, say, ...only })
   console.log(
     Object.entries(machine)
       .map(([key, value]) => `${key} ${value}`)

@@ -10,6 +10,8 @@ export interface BenchOptions {
   /** Of one measure on one side in one round. */
   readonly seconds: number
   readonly quick: boolean
+  /** A part of a bench, where it has parts. */
+  readonly only?: string
   readonly say: (line: string) => void
 }
 
