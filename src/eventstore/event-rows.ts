@@ -45,7 +45,7 @@ interface RawEvent {
 }
 
 /** Bytes of rows in one page; a single larger row is read all the same. */
-export const pageBytes = 1 << 20
+const pageBytes = 1 << 20
 const cachedStreams = 50_000
 const cachedCommits = 10_000
 // Of the pool's eight connections: the rest is for those who append and for queries.

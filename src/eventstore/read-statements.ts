@@ -91,7 +91,7 @@ function beginsWith(column: string, prefix: string): string {
 }
 
 /** The first text, in byte order of UTF-8, after all that begin with a prefix; null where there is none. */
-export function afterPrefix(prefix: string): string | null {
+function afterPrefix(prefix: string): string | null {
   const points = Array.from(prefix)
   for (let at = points.length - 1; at >= 0; at -= 1) {
     const next = (points[at]?.codePointAt(0) ?? 0) + 1

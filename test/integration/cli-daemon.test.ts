@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process'
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { controlProcedures } from '../../src/protocol/control-procedures.ts'
@@ -79,6 +81,12 @@ describe('chronovisor beside a running daemon', () => {
     const [dead] = JSON.parse((await daemon.cli('caps', 'invalidations', '--json')).out)
     expect(dead).toMatchObject({ reason: 'operator_request', detectedBy: 'CAPS_FORGET', definedDomains: ['web'] })
     expect((await daemon.cli('caps', 'audit')).out).toContain('an operator asked for it')
+  })
+
+  test('tells readers of commits on a socket of its own, for its own user', () => {
+    const feed = statSync(join(daemon.socketDir, 'log-feed.sock'))
+    expect(feed.isSocket()).toBe(true)
+    expect(feed.mode & 0o777).toBe(0o600)
   })
 
   test('log --follow shows what comes', async () => {
