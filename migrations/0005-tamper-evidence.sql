@@ -62,7 +62,7 @@ create trigger event_append_only before update or delete on event for each row e
 create trigger blob_append_only before update or delete on blob for each row execute function log_refuse_change_but_erasure();
 
 -- Takes the data of an event away, whose SHA-256 is given, and those of the given big texts that no event after known_to names: the
--- caller has looked at the events up to there. It stands in the commit that records the PayloadErased event. Returns how many texts went.
+-- caller has searched the events up to there. It runs in the commit that records the PayloadErased event. Returns how many texts went.
 create function log_erase_payload(at_pos bigint, sha bytea, texts bytea[], known_to bigint) returns int
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
@@ -74,7 +74,8 @@ begin
     raise exception 'Cannot erase the data of event %: it has no data with that SHA-256', at_pos using errcode = '23514', constraint = 'log_erase_payload';
   end if;
   delete from blob b where b.sha256 = any (texts) and not exists (
-    select 1 from event e where e.pos > known_to and e.pos <> at_pos and e.data is not null
+    select 1 from event e where e.pos > known_to and e.data is not null
+      and e.type_id not in (select type_id from event_type where name = 'PayloadErased')
       and position(convert_to(encode(b.sha256, 'hex'), 'UTF8') in e.data) > 0);
   get diagnostics gone = row_count;
   perform set_config('chronovisor.erases', '', true);

@@ -95,6 +95,7 @@ const describers: Describers = {
   ProjectionStreamRetried: ({ projection, stream, position }) => `${projection}: ${stream} from @${position} on`,
   ProjectionEventSkipped: ({ projection, stream, position, error }) =>
     `${projection}: @${position} of ${stream}, ${error}`,
+  PayloadErased: ({ position, type, reason }) => `the data of ${type} @${position}: ${reason}`,
   ProjectionRebuilt: ({ projection, version, position }) => `${projection}: version ${version} up to @${position}`,
 }
 

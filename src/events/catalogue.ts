@@ -2,6 +2,7 @@ import { blockJobFacts } from './block-job-events.ts'
 import { chainFacts } from './chain-events.ts'
 import { claimFacts } from './claim-events.ts'
 import { emulatorFacts } from './emulator-events.ts'
+import { erasureFacts } from './erasure-events.ts'
 import { type AnyFactRow, type FactsOf, isInt64 } from './fact.ts'
 import { lifecycleFacts } from './lifecycle-events.ts'
 import { nodeFacts } from './node-events.ts'
@@ -21,6 +22,7 @@ export const catalogue = {
   ...claimFacts,
   ...refusalFacts,
   ...projectionFacts,
+  ...erasureFacts,
 }
 
 /** Where the types of each family stand; streams are named `category-id`. All of it is kept for ever. One row per family. */
@@ -63,6 +65,7 @@ export const families = [
     facts: projectionFacts,
     growth: 'one for each thing that operators have projections do',
   },
+  { streams: ['node-<host uuid>'], facts: erasureFacts, growth: 'one for each event whose data is erased' },
 ] as const satisfies readonly Family[]
 
 /** A family of event types and the streams that they stand on. */

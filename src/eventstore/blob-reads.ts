@@ -25,4 +25,9 @@ export class BlobReads implements BlobReader {
     this.#cache.set(sha256, bytes, bytes.length)
     return bytes
   }
+
+  /** Forgets a text that was erased. */
+  forget(sha256: string): void {
+    this.#cache.delete(sha256)
+  }
 }

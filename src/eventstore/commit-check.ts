@@ -54,7 +54,7 @@ export class CommitCheck {
   #lastPos(row: CommitRow, { place, next }: { readonly place: CommitPlace; readonly next: CommitRow | null }): bigint {
     const { commitNo, firstPos } = place
     if (commitNo === 0n) return -1n
-    if (next === null) return row.lastPos
+    if (next?.commitNo !== commitNo + 1n) return row.lastPos
     const follows = next.firstPos === row.lastPos + 1n || next.prevLast === row.lastPos
     const agrees = next.prevLast !== null && next.firstPos === next.prevLast + 1n && next.prevLast >= firstPos
     return !follows && agrees ? next.firstPos - 1n : row.lastPos

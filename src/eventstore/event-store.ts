@@ -1,7 +1,6 @@
 import type pg from 'pg'
 import { checkAppend } from './append-request.ts'
 import type { AsOfFloor } from './as-of-floor.ts'
-import { BlobReads } from './blob-reads.ts'
 import type { LogAlarm } from './commit-participant.ts'
 import type { CommitWriter } from './commit-writer.ts'
 import type {
@@ -12,6 +11,7 @@ import type {
   CommitListener,
   EventStoreLimits,
 } from './event-store-options.ts'
+import type { ErasurePlan, Erasures } from './erasures.ts'
 import type { LogReader, ReadAllOptions, ReadStreamOptions } from './log-reader.ts'
 import type { LogReads } from './log-reads.ts'
 import type { LogRow } from './log-origin.ts'
@@ -38,6 +38,8 @@ export interface EventStoreParts {
   readonly stop: AbortController
   readonly asOf: AsOfFloor
   readonly log: LogRow
+  readonly blobs: BlobReader
+  readonly erasures: Erasures
 }
 
 /** The log, opened as its one writer. */
@@ -48,7 +50,7 @@ export class EventStore implements LogReader {
 
   constructor(parts: EventStoreParts) {
     this.#parts = parts
-    this.blobs = new BlobReads(parts.pool, { cachedBytes: parts.limits.cachedBlobBytes })
+    this.blobs = parts.blobs
   }
 
   /** The end of the log as far as it is committed. */
@@ -135,6 +137,14 @@ export class EventStore implements LogReader {
   async signCheckpoint(signer: NoteSigner): Promise<string> {
     const { pool, log, writer } = this.#parts
     return await signHead(pool, { log, head: writer.head, tree: writer.tree, signer })
+  }
+
+  /**
+   * What a `PayloadErased` event on a stream of category `node` has to say so that its append takes the data of an event away. Null where
+   * there is no such event, or it has no data any more.
+   */
+  async planErasure(position: bigint): Promise<ErasurePlan | null> {
+    return await this.#parts.erasures.plan(position)
   }
 
   /** The root of the tree over the first `size` events, as it was recorded; null where no commit ends there. */

@@ -3,11 +3,13 @@ import { FencedError, InvalidAppendError, LogUnavailableError } from './append-e
 import { checkAppend } from './append-request.ts'
 import { AsOfFloor } from './as-of-floor.ts'
 import { Batch } from './batch.ts'
+import { BlobReads } from './blob-reads.ts'
 import type { CommitParticipant, LogAlarm } from './commit-participant.ts'
 import { planCommit } from './commit-plan.ts'
 import { ClockWatch } from './clock-watch.ts'
 import { CommitSender } from './commit-sender.ts'
 import { CommitWriter } from './commit-writer.ts'
+import { Erasures } from './erasures.ts'
 import { CommitListeners, EventStore } from './event-store.ts'
 import { openPool } from './connection-pool.ts'
 import { defaultLimits, type EventStoreLimits, type EventStoreOptions } from './event-store-options.ts'
@@ -71,12 +73,13 @@ class Opening {
   readonly #names: LogNames
   readonly #memos: StateMemos
   readonly #requests: RequestBook
+  readonly #blobs: BlobReads
+  readonly #erasures: Erasures
   readonly #participants: readonly CommitParticipant[]
   #writer: CommitWriter | null = null
 
   constructor(options: EventStoreOptions) {
     this.#options = options
-    this.#participants = options.participants ?? []
     this.#limits = { ...defaultLimits, ...options.limits }
     this.#nowUs = options.nowUs ?? (() => BigInt(Date.now()) * 1000n)
     this.#alarm = options.onAlarm ?? (() => undefined)
@@ -93,6 +96,12 @@ class Opening {
     this.#names = new LogNames(this.#pool, this.#limits)
     this.#memos = new StateMemos(this.#reads, this.#limits)
     this.#requests = new RequestBook(this.#pool, this.#limits)
+    this.#blobs = new BlobReads(this.#pool, { cachedBytes: this.#limits.cachedBlobBytes })
+    this.#erasures = new Erasures((erased) => {
+      this.#live.ring.restart(this.#live.ring.next)
+      for (const { texts } of erased) for (const text of texts) this.#blobs.forget(text)
+    })
+    this.#participants = [...(options.participants ?? []), this.#erasures]
   }
 
   async run(): Promise<EventStore> {
@@ -211,6 +220,8 @@ class Opening {
       stop,
       asOf: new AsOfFloor(this.#pool, session.token),
       log,
+      blobs: this.#blobs,
+      erasures: this.#erasures,
     })
     return { writer, store }
   }
