@@ -4,6 +4,7 @@ import * as v from 'valibot'
 import { openGivenPostgres } from '../eventstore/given-postgres.ts'
 import type { PostgresAddress } from '../eventstore/postgres-address.ts'
 import { type RestoreReport, restoreLog } from '../eventstore/restore-log.ts'
+import { type NoteVerifier, parseVerifierKey } from '../eventstore/signed-note.ts'
 import { CliError } from './cli-error.ts'
 import { exitCode } from './exit-code.ts'
 import { localTime } from './format-time.ts'
@@ -19,6 +20,7 @@ import { formatFields } from './text-table.ts'
 const optionsSchema = v.object({
   drill: v.optional(v.boolean(), false),
   offline: v.optional(v.boolean(), false),
+  key: v.optional(v.string()),
 })
 
 /** `chronovisor restore DIR`: a log out of a backup, into an empty place; with `--drill` on a scratch server, to see that it can be done. */
@@ -28,7 +30,7 @@ export async function restoreCommand(invocation: Invocation): Promise<number> {
   using interruption = new Interruption()
   using progress = new ProgressLine()
   if (options.offline && !options.drill) throw new CliError('Cannot restore: --offline belongs to --drill')
-  const work = { dir, signal: interruption.signal }
+  const work = { dir, signal: interruption.signal, ...trusted(options.key) }
   if (options.drill) return await runDrill(invocation, { ...work, progress, offline: options.offline })
   const report = await restore(invocation.config, { ...work, progress })
   progress[Symbol.dispose]()
@@ -38,8 +40,21 @@ export async function restoreCommand(invocation: Invocation): Promise<number> {
 
 interface Work {
   readonly dir: string
+  readonly trusted?: readonly NoteVerifier[]
   readonly signal: AbortSignal
   readonly progress: ProgressLine
+}
+
+/** The key of `--key`: its text, or a file that has it. */
+function trusted(key: string | undefined): { readonly trusted?: readonly NoteVerifier[] } {
+  if (key === undefined) return {}
+  try {
+    return { trusted: [parseVerifierKey(existsSync(key) ? readFileSync(key, 'utf8').trim() : key)] }
+  } catch (error) {
+    throw new CliError(`Cannot use --key "${key}": ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    })
+  }
 }
 
 async function restore(config: Invocation['config'], { progress, ...work }: Work): Promise<RestoreReport> {

@@ -8,6 +8,7 @@ import { openEmbeddedPostgres } from '../eventstore/embedded-postgres.ts'
 import type { PostgresAddress } from '../eventstore/postgres-address.ts'
 import type { RestoreCheck } from '../eventstore/restore-checker.ts'
 import { restoreLog } from '../eventstore/restore-log.ts'
+import type { NoteVerifier } from '../eventstore/signed-note.ts'
 import { DrillPlace } from './drill-place.ts'
 import { quietLog } from './log-database.ts'
 
@@ -29,6 +30,8 @@ export interface DrillOptions {
   readonly dir: string
   /** The log that the backup is of, where it can be reached. */
   readonly live: PostgresAddress | null
+  /** Only these keys may have signed the checkpoints; not given: those that the log itself names. */
+  readonly trusted?: readonly NoteVerifier[]
   readonly onProgress?: (step: string, progress: { readonly done: bigint; readonly total: bigint }) => void
   readonly signal?: AbortSignal
 }
@@ -64,7 +67,7 @@ export async function drill(options: DrillOptions): Promise<DrillReport> {
   }
 }
 
-async function scratchRestore({ dir, onProgress, signal }: DrillOptions): Promise<RestoreCheck> {
+async function scratchRestore({ dir, trusted, onProgress, signal }: DrillOptions): Promise<RestoreCheck> {
   await using place = new DrillPlace()
   mkdirSync(place.stateDir, { mode: 0o755 })
   const bounds = signal === undefined ? {} : { signal }
@@ -77,6 +80,7 @@ async function scratchRestore({ dir, onProgress, signal }: DrillOptions): Promis
   const report = await restoreLog({
     address: server.connection,
     dir,
+    ...(trusted === undefined ? {} : { trusted }),
     ...bounds,
     onProgress: ({ step, ...progress }) => onProgress?.(step, progress),
   })

@@ -211,6 +211,7 @@ export const subcommands: readonly Subcommand[] = [
     options: [
       ['--drill', 'on a scratch server in TMPDIR, gone afterwards: recompute everything, compare with the live log'],
       ['--offline', 'with --drill: do not look at the live log'],
+      ['--key <KEY>', 'public key, or a file with it, that must have signed the checkpoints of the backup'],
     ],
     examples: [
       'restore /var/backups/chronovisor --state-dir /var/lib/chronovisor',

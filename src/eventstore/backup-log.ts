@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
+import { takeAdvisoryLock } from './advisory-lock.ts'
 import { SchemaTooNewError } from './append-errors.ts'
 import { backupFormat } from './backup-file.ts'
 import { BackupCopier, type BackupProgress } from './backup-copier.ts'
@@ -40,6 +41,7 @@ export interface BackupReport {
 }
 
 const defaultSegmentRows = 1 << 16
+const lockWaitMs = 2_000
 /** The session advisory lock of whoever backs up a log: "cv-backu" as a number. */
 export const backupLockKey = String(BigInt('0x63762d6261636b75'))
 
@@ -80,7 +82,9 @@ async function backUp(client: pg.Client, options: BackupOptions): Promise<Backup
       `Cannot back up with segments of ${segmentRows} rows: it must be a power of two from ${leastSegmentRows} on`,
     )
   }
-  await lock(client)
+  if (!(await takeAdvisoryLock(client, backupLockKey, { waitMs: lockWaitMs, signal: options.signal }))) {
+    throw new BackupRefusedError('Cannot back up: another backup of this log is being made')
+  }
   await client.query('begin isolation level repeatable read, read only')
   await client.query("set local work_mem = '64MB'; set local jit = off")
   const about = await readAbout(client)
@@ -113,13 +117,6 @@ async function backUp(client: pg.Client, options: BackupOptions): Promise<Backup
   for (const name of removed) await rm(join(dir, name), { force: true })
   const { written, kept, repaired } = copier
   return { manifest, written, kept, repaired, removed, before: earlier?.head ?? null }
-}
-
-async function lock(client: pg.Client): Promise<void> {
-  const { rows } = await client.query<{ locked: boolean }>('select pg_try_advisory_lock($1::int8) as locked', [
-    backupLockKey,
-  ])
-  if (rows[0]?.locked !== true) throw new BackupRefusedError('Cannot back up: another backup of this log is being made')
 }
 
 type About = Pick<BackupManifest, 'log' | 'head' | 'migrations' | 'checkpoint'>

@@ -5,9 +5,10 @@ import { copiedEventFields, copiedEvents, copiedLeaf, recordedRoot } from './bac
 import type { BackupKind } from './backup-kinds.ts'
 import type { BackupManifest } from './backup-manifest.ts'
 import { copyInt8, type CopyRow } from './backup-row.ts'
-import { parseCheckpoint } from './checkpoint.ts'
+import { openCheckpoint } from './checkpoint.ts'
+import { logOrigin } from './log-origin.ts'
 import { SegmentedTree } from './segmented-tree.ts'
-import { parseNote } from './signed-note.ts'
+import { type NoteVerifier, parseVerifierKey } from './signed-note.ts'
 import { TileMaker } from './tile-maker.ts'
 import { tileStatement } from './tile-statement.ts'
 
@@ -31,6 +32,7 @@ export interface RestoreCheck {
 
 interface CheckOptions {
   readonly manifest: BackupManifest
+  readonly trusted?: readonly NoteVerifier[]
   readonly onProgress?: (progress: RestoreProgress) => void
   readonly signal?: AbortSignal
 }
@@ -121,13 +123,21 @@ export class RestoreChecker {
     if (tile !== null) this.#partial.push(tile)
   }
 
+  /** The signed checkpoints, each opened by the keys that the log names or by the only ones that are trusted. */
   async #readCheckpoints(): Promise<readonly SignedSize[]> {
+    const { manifest, trusted } = this.#options
+    const named = await this.#client.query<{ key: string }>('select verifier_key as key from log_key')
+    const keys = trusted ?? named.rows.map(({ key }) => parseVerifierKey(key))
     const { rows } = await this.#client.query<{ size: bigint; note: string }>(
       'select size, note from signed_checkpoint order by size',
     )
+    if (rows.length === 0 && trusted !== undefined) fail('it has no signed checkpoint, and so none by the key given')
     return rows.map(({ size, note }) => {
-      const { size: signed, root } = parseCheckpoint(parseNote(note).text)
-      return signed === size ? { size, root } : fail(`the signed checkpoint of ${size} events says ${signed}`)
+      const signed = opened(note, { size, keys })
+      const own = logOrigin(manifest.log)
+      if (signed.origin !== own)
+        fail(`the checkpoint of ${size} events was signed for ${signed.origin}, the log is ${own}`)
+      return signed.size === size ? signed : fail(`the signed checkpoint of ${size} events says ${signed.size}`)
     })
   }
 
@@ -175,6 +185,14 @@ interface CommitsRow {
   readonly last_pos: bigint | null
   readonly root: string | null
   readonly genesis: string | null
+}
+
+function opened(note: string, { size, keys }: { readonly size: bigint; readonly keys: readonly NoteVerifier[] }) {
+  try {
+    return openCheckpoint(note, keys)
+  } catch (error) {
+    return fail(`the checkpoint of ${size} events: ${error instanceof Error ? error.message : String(error)}`)
+  }
 }
 
 function fail(what: string): never {

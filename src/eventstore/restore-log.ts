@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import pg from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
+import { takeAdvisoryLock } from './advisory-lock.ts'
 import { LogCorruptError, SchemaTooNewError, WriterBusyError } from './append-errors.ts'
 import { BackupRefusedError, requireManifest } from './backup-directory.ts'
 import { type BackupKind, backupKinds, columnList } from './backup-kinds.ts'
@@ -14,6 +15,7 @@ import { readSqlFiles } from './package-files.ts'
 import type { PostgresAddress } from './postgres-address.ts'
 import { clientConfig } from './postgres-client.ts'
 import { type RestoreCheck, RestoreChecker, type RestoreProgress } from './restore-checker.ts'
+import type { NoteVerifier } from './signed-note.ts'
 import { writerLockKey } from './writer-session.ts'
 
 /** How to restore a log. */
@@ -22,6 +24,8 @@ export interface RestoreOptions {
   readonly address: PostgresAddress
   /** A directory that `backupLog` made. */
   readonly dir: string
+  /** Only these keys may have signed its checkpoints, and one there must be; not given: those that the log itself names. */
+  readonly trusted?: readonly NoteVerifier[]
   readonly onProgress?: (progress: RestoreProgress) => void
   readonly signal?: AbortSignal
 }
@@ -31,6 +35,8 @@ export interface RestoreReport {
   readonly manifest: BackupManifest
   readonly checked: RestoreCheck
 }
+
+const lockWaitMs = 10_000
 
 /** The database is not empty, or not one to restore into: the message says what is there. */
 export class RestoreRefusedError extends Error {
@@ -54,7 +60,10 @@ export async function restoreLog(options: RestoreOptions): Promise<RestoreReport
   await client.connect()
   options.signal?.addEventListener('abort', cut, { once: true })
   try {
-    await lock(client)
+    // A daemon that opened the database in the meantime would make a log of its own there.
+    if (!(await takeAdvisoryLock(client, writerLockKey, { waitMs: lockWaitMs, signal: options.signal }))) {
+      throw new WriterBusyError('Cannot restore: a daemon has the database open, or another restore')
+    }
     await client.query('begin')
     const checked = await new Restoring(client, manifest, options).run()
     await client.query('commit')
@@ -92,9 +101,10 @@ class Restoring {
     // One query for each instead of one for each row.
     for (const key of keys)
       await this.#client.query(`alter table ${key.table} add constraint ${key.name} ${key.definition}`)
-    const { onProgress, signal } = this.#options
+    const { onProgress, signal, trusted } = this.#options
     return await new RestoreChecker(this.#client, {
       manifest: this.#manifest,
+      ...(trusted === undefined ? {} : { trusted }),
       ...(onProgress === undefined ? {} : { onProgress }),
       ...(signal === undefined ? {} : { signal }),
     }).check()
@@ -165,15 +175,6 @@ async function dropForeignKeys(client: pg.Client): Promise<readonly ForeignKey[]
   )
   for (const { table, name } of rows) await client.query(`alter table ${table} drop constraint ${name}`)
   return rows
-}
-
-/** A daemon that opened the database in the meantime would make a log of its own there. */
-async function lock(client: pg.Client): Promise<void> {
-  const { rows } = await client.query<{ locked: boolean }>('select pg_try_advisory_lock($1::int8) as locked', [
-    writerLockKey,
-  ])
-  if (rows[0]?.locked !== true)
-    throw new WriterBusyError('Cannot restore: a daemon has the database open, or another restore')
 }
 
 /** Refuses a database that has any table, naming what it is. */

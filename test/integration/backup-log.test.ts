@@ -1,21 +1,23 @@
 import { hash } from 'node:crypto'
-import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { LogCorruptError, WriterBusyError } from '../../src/eventstore/append-errors.ts'
-import { backupLockKey, type BackupReport, backupLog } from '../../src/eventstore/backup-log.ts'
+import { WriterBusyError } from '../../src/eventstore/append-errors.ts'
+import { backupLog } from '../../src/eventstore/backup-log.ts'
 import { backupKinds } from '../../src/eventstore/backup-kinds.ts'
-import { BackupDamagedError, readBackupFile } from '../../src/eventstore/backup-reader.ts'
+import { BackupDamagedError } from '../../src/eventstore/backup-reader.ts'
 import type { CopyRow } from '../../src/eventstore/backup-row.ts'
+import { BackupSource } from '../../src/eventstore/backup-source.ts'
 import { surveyBackup } from '../../src/eventstore/backup-survey.ts'
 import { compareBackup } from '../../src/eventstore/compare-backup.ts'
-import type { EventStore } from '../../src/eventstore/event-store.ts'
+import { DatabaseSource } from '../../src/eventstore/database-source.ts'
 import { clientConfig } from '../../src/eventstore/postgres-client.ts'
-import type { PostgresAddress } from '../../src/eventstore/postgres-address.ts'
+import { logOrigin } from '../../src/eventstore/log-origin.ts'
+import { newSignerKey, parseSignerKey } from '../../src/eventstore/signed-note.ts'
+import { verifyLog } from '../../src/eventstore/verify-log.ts'
 import { restoreLog } from '../../src/eventstore/restore-log.ts'
-import { sha256 } from '../../src/util/sha256.ts'
 import { changeFile, flip, rewriteSegment, scratchDirectory } from '../support/backup-kit.ts'
+import { expectSame, fill } from '../support/backup-log-kit.ts'
 import { collect, newEvent, openLog, write } from '../support/log-kit.ts'
 import { ScratchPostgres } from '../support/scratch-postgres.ts'
 
@@ -35,46 +37,6 @@ function newDirectory(): string {
   return join(scratch.path, String(++directories))
 }
 
-/** Appends events in commits of three, over some streams, each commit with a big text. */
-async function fill(log: EventStore, commits: number): Promise<void> {
-  const appends = Array.from({ length: commits }, (_, at) => {
-    const text = `<domain at='${log.head.position}-${at}'/>`
-    const blobs = [{ sha256: sha256(text), bytes: Buffer.from(text) }]
-    const events = Array.from({ length: 3 }, (_each, n) => newEvent(`Put${n}`, { at, text: sha256(text) }))
-    return log.append([write(`s-${at % 40}`, events, { blobs })])
-  })
-  await Promise.all(appends)
-}
-
-/** Everything that the tables of a log hold, as one text a table. */
-async function contents(address: PostgresAddress, tables: readonly string[]): Promise<Record<string, string>> {
-  const client = new pg.Client(clientConfig(address, 'test'))
-  await client.connect()
-  try {
-    const found: Record<string, string> = {}
-    for (const table of tables) {
-      const { rows } = await client.query<{ text: string | null }>(
-        `select count(*) || ' ' || md5(string_agg(t::text, e'\\n' order by t::text)) as text from ${table} t`,
-      )
-      found[table] = rows[0]?.text ?? 'empty'
-    }
-    return found
-  } finally {
-    await client.end()
-  }
-}
-
-/** All that a restore brings back, also what it computes. */
-const logTables = [...backupKinds.map(({ table }) => table), 'log', 'type_block', 'category_block', 'tile']
-
-async function same(one: PostgresAddress, other: PostgresAddress): Promise<void> {
-  expect(await contents(other, logTables)).toEqual(await contents(one, logTables))
-}
-
-function names(files: BackupReport['written']): string[] {
-  return files.map(({ name }) => name)
-}
-
 describe('backupLog() and restoreLog()', () => {
   test('give back every row of every table, computed ones included, and the daemon goes on after it', async () => {
     const address = await server.createDatabase()
@@ -87,12 +49,61 @@ describe('backupLog() and restoreLog()', () => {
     const { checked } = await restoreLog({ address: target, dir })
     expect(checked).toMatchObject({ events: 1501n, commits: manifest.head.commitNo + 1n })
     expect(checked.root).toBe(Buffer.from(log.head.root).toString('hex'))
-    await same(address, target)
+    await expectSame(address, target)
     const events = await collect(log.readAll())
     await using again = await openLog(target)
     expect(again.head).toMatchObject({ epoch: log.head.epoch + 1, position: log.head.position + 1n })
     expect((await collect(again.readAll())).slice(0, -1)).toEqual(events)
     await again.append([write('s-1', [newEvent('Put')])])
+  })
+
+  test('keep the signed checkpoints, which a restore compares, by the keys of the log or by a given one', async () => {
+    const address = await server.createDatabase()
+    await using log = await openLog(address)
+    const dir = newDirectory()
+    const { manifest } = await backupLog({ address, dir, segmentRows: 256 })
+    const signer = parseSignerKey(newSignerKey(logOrigin(manifest.log)))
+    const notes: string[] = []
+    for (const commits of [90, 100, 1]) {
+      await fill(log, commits)
+      notes.push(await log.signCheckpoint(signer))
+    }
+    await fill(log, 7)
+    expect((await backupLog({ address, dir })).manifest.checkpoint).toBe(notes[2])
+    const target = await server.createDatabase()
+    const { checked } = await restoreLog({ address: target, dir, trusted: [signer.verifier] })
+    expect(checked).toMatchObject({ checkpoints: 3, checkpointSize: 574n })
+    await expectSame(address, target)
+    const stranger = parseSignerKey(newSignerKey(logOrigin(manifest.log))).verifier
+    const other = await server.createDatabase()
+    await expect(restoreLog({ address: other, dir, trusted: [stranger] })).rejects.toThrow(
+      /the checkpoint of 271 events: /,
+    )
+    const unsigned = newDirectory()
+    const empty = await server.createDatabase()
+    await (await openLog(empty)).close()
+    await backupLog({ address: empty, dir: unsigned })
+    await expect(restoreLog({ address: other, dir: unsigned, trusted: [stranger] })).rejects.toThrow(
+      /no signed checkpoint/,
+    )
+  })
+
+  test('hold what verifyLog() finds whole, in the files and in the restored database', async () => {
+    const address = await server.createDatabase()
+    await using log = await openLog(address)
+    await fill(log, 100)
+    const dir = newDirectory()
+    await backupLog({ address, dir, segmentRows: 256 })
+    await fill(log, 20)
+    const { manifest } = await backupLog({ address, dir })
+    expect(manifest.files.filter(({ kind }) => kind === 'blobs').length).toBe(2)
+    const inFiles = await verifyLog(new BackupSource(dir, manifest))
+    expect(inFiles).toMatchObject({ findings: [], events: 361n, blobs: 120 })
+    expect(Buffer.from(inFiles.root).toString('hex')).toBe(manifest.head.root)
+    const target = await server.createDatabase()
+    await restoreLog({ address: target, dir })
+    await using source = await DatabaseSource.open(target)
+    expect(await verifyLog(source)).toMatchObject({ findings: [], events: 361n, blobs: 120 })
   })
 
   test('know every table of the schema: a new one must be backed up, or computed', async () => {
@@ -163,168 +174,6 @@ describe('backupLog() and restoreLog()', () => {
   })
 })
 
-describe('backupLog() into the same directory', () => {
-  test('writes only what is new, and says so', async () => {
-    const address = await server.createDatabase()
-    await using log = await openLog(address)
-    await fill(log, 200)
-    const dir = newDirectory()
-    const first = await backupLog({ address, dir, segmentRows: 256 })
-    expect(first.kept).toEqual([])
-    const unchanged = await backupLog({ address, dir })
-    expect(unchanged).toMatchObject({ written: [], removed: [], repaired: [] })
-    expect(unchanged.manifest.files).toEqual(first.manifest.files)
-    await fill(log, 10)
-    const second = await backupLog({ address, dir })
-    expect(names(second.kept)).toEqual(
-      expect.arrayContaining(names(first.written).filter((name) => /^events-0+-0+255-/.test(name))),
-    )
-    const kinds = new Set(second.written.map(({ kind }) => kind))
-    expect([...kinds].toSorted()).toEqual(['blobs', 'commits', 'events'])
-    expect(second.written.filter(({ kind }) => kind === 'events').map(({ first: at }) => at)).toEqual([512n])
-    expect(second.written.find(({ kind }) => kind === 'blobs')).toMatchObject({ rows: 10 })
-    expect((await readdir(dir)).toSorted()).toEqual(['manifest.json', ...names(second.manifest.files)].toSorted())
-    const target = await server.createDatabase()
-    await restoreLog({ address: target, dir })
-    await same(address, target)
-  })
-
-  test('writes again what is damaged or gone', async () => {
-    const address = await server.createDatabase()
-    await using log = await openLog(address)
-    await fill(log, 200)
-    const dir = newDirectory()
-    const { written } = await backupLog({ address, dir, segmentRows: 256 })
-    const [events, blobs] = [
-      written.find(({ kind }) => kind === 'events'),
-      written.find(({ kind }) => kind === 'blobs'),
-    ]
-    await changeFile(join(dir, events?.name ?? ''), (bytes) => flip(bytes, 200, 1))
-    await rm(join(dir, blobs?.name ?? ''))
-    const report = await backupLog({ address, dir })
-    expect(report.repaired).toEqual([events?.name, blobs?.name])
-    expect((await surveyBackup(dir)).damages).toEqual([])
-  })
-
-  test('takes erased data and texts out of the files that held them', async () => {
-    const address = await server.createDatabase()
-    await using log = await openLog(address)
-    const secret = 'the secret of this guest'
-    const big = `${secret}, at length`
-    const blobs = [{ sha256: sha256(big), bytes: Buffer.from(big) }]
-    await log.append([write('guest', [newEvent('Told', { secret, text: sha256(big) })], { blobs })])
-    await fill(log, 200)
-    const dir = newDirectory()
-    const first = await backupLog({ address, dir, segmentRows: 256 })
-    expect(await holds(dir, first, secret)).toEqual(['blobs', 'events'])
-    const [told] = await collect(log.readStream('guest'))
-    const dataSha256 = sha256(Buffer.from(told?.data ?? []))
-    await server.run(
-      address.database ?? '',
-      `select log_erase_payload(${told?.position}, '\\x${dataSha256}', array['\\x${sha256(big)}'::bytea], ${told?.position})`,
-    )
-    const erased = { position: told?.position ?? 0n, dataSha256 }
-    await log.append([write('erasures', [newEvent('PayloadErased', erased)])])
-    const second = await backupLog({ address, dir })
-    expect(await holds(dir, second, secret)).toEqual([])
-    expect(second.removed).toEqual(
-      expect.arrayContaining(names(first.written).filter((name) => /^events-0+-0+255-/.test(name))),
-    )
-    const target = await server.createDatabase()
-    const { checked } = await restoreLog({ address: target, dir })
-    expect(checked.root).toBe(Buffer.from(log.head.root).toString('hex'))
-    await same(address, target)
-  })
-
-  test('leaves the earlier backup whole where it is interrupted', async () => {
-    const address = await server.createDatabase()
-    await using log = await openLog(address)
-    await fill(log, 300)
-    const dir = newDirectory()
-    const first = await backupLog({ address, dir, segmentRows: 256 })
-    await fill(log, 600)
-    const stop = new AbortController()
-    const cut = backupLog({
-      address,
-      dir,
-      signal: stop.signal,
-      onProgress: ({ kind, done }) => {
-        if (kind === 'events' && done > 1_500n) stop.abort(new Error('cut off'))
-      },
-    })
-    await expect(cut).rejects.toThrow()
-    const { manifest, damages } = await surveyBackup(dir)
-    expect(manifest).toEqual(first.manifest)
-    expect(damages).toEqual([])
-    const { manifest: whole } = await backupLog({ address, dir })
-    expect((await readdir(dir)).toSorted()).toEqual(['manifest.json', ...names(whole.files)].toSorted())
-    expect((await surveyBackup(dir)).damages).toEqual([])
-  })
-
-  test('refuses the backup of another log, of one that was set back, and of one that went another way', async () => {
-    const address = await server.createDatabase()
-    const log = await openLog(address)
-    await fill(log, 20)
-    const [early, dir] = [newDirectory(), newDirectory()]
-    await backupLog({ address, dir: early })
-    await fill(log, 20)
-    await backupLog({ address, dir })
-    await log.close()
-    const other = await server.createDatabase()
-    await (await openLog(other)).close()
-    await expect(backupLog({ address: other, dir })).rejects.toThrow(
-      /it holds a backup of log .*, this log is .*; name another directory/,
-    )
-    const back = await server.createDatabase()
-    await restoreLog({ address: back, dir: early })
-    await expect(backupLog({ address: back, dir })).rejects.toThrow(/the log was set back/)
-    const again = await openLog(back)
-    await fill(again, 60)
-    await again.close()
-    await expect(backupLog({ address: back, dir })).rejects.toThrow(/they went different ways/)
-    const empty = await server.createDatabase()
-    await expect(backupLog({ address: empty, dir })).rejects.toThrow(/holds no event log/)
-  })
-
-  test('is refused while another backup of the log is made', async () => {
-    const address = await server.createDatabase()
-    await using log = await openLog(address)
-    await fill(log, 20)
-    const other = new pg.Client(clientConfig(address, 'test'))
-    await other.connect()
-    await other.query('select pg_advisory_lock($1::int8)', [backupLockKey])
-    const dir = newDirectory()
-    await expect(backupLog({ address, dir })).rejects.toThrow('another backup of this log is being made')
-    await other.end()
-    await backupLog({ address, dir })
-  })
-
-  test('refuses a log whose events do not give their roots', async () => {
-    const address = await server.createDatabase()
-    const log = await openLog(address)
-    await fill(log, 20)
-    await log.close()
-    await server.run(
-      address.database ?? '',
-      `set session_replication_role = 'replica'; update event set meta = '{"x":1}' where pos = 30`,
-    )
-    const dir = newDirectory()
-    await expect(backupLog({ address, dir })).rejects.toThrow(LogCorruptError)
-    expect(await readdir(dir)).not.toContain('manifest.json')
-  })
-})
-
-/** Kinds of the files whose rows hold a text. */
-async function holds(dir: string, { manifest }: BackupReport, text: string): Promise<string[]> {
-  const found: string[] = []
-  for (const file of manifest.files) {
-    for await (const { bytes } of readBackupFile(dir, file, { logId: manifest.log.logId })) {
-      if (bytes.includes(text)) found.push(file.kind)
-    }
-  }
-  return found.toSorted()
-}
-
 describe('restoreLog()', () => {
   test('refuses a database that is not empty, naming what is there', async () => {
     const address = await server.createDatabase()
@@ -360,7 +209,7 @@ describe('restoreLog()', () => {
     await expect(restoreLog({ address: target, dir })).rejects.toThrow(BackupDamagedError)
     await backupLog({ address, dir })
     await restoreLog({ address: target, dir })
-    await same(address, target)
+    await expectSame(address, target)
   })
 
   test('refuses rows that are whole but do not give the recorded roots', async () => {

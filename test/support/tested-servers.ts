@@ -6,6 +6,7 @@ export const filesOnBothServers: readonly string[] = [
   'test/integration/readmodel-*.test.ts',
   'test/integration/traps-*.test.ts',
   'test/integration/backup-log.test.ts',
+  'test/integration/backup-increments.test.ts',
   'test/integration/backup-older-logs.test.ts',
 ]
 
