@@ -13,7 +13,7 @@ import type { EventStore } from '../../src/eventstore/event-store.ts'
 import { credentialsPath, type GrpcUser, writeCredentials } from '../../src/grpc/credentials-file.ts'
 import { loopbackCertificate } from '../../src/grpc/loopback-certificate.ts'
 import { passwordHash } from '../../src/grpc/password-hash.ts'
-import { collectEvents, numbered, serveGrpc, type TestGrpc } from '../support/grpc-kit.ts'
+import { collectEvents, numbered, serveGrpc, type TestGrpc, patience } from '../support/grpc-kit.ts'
 import { openLog } from '../support/log-kit.ts'
 import { rawGrpc } from '../support/raw-grpc.ts'
 import { ScratchPostgres } from '../support/scratch-postgres.ts'
@@ -166,7 +166,7 @@ describe('a port of the loopback interface', () => {
     socket.end('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await text(socket).catch(() => '')
     expect(socket.destroyed || socket.readableEnded).toBe(true)
-    await expect.poll(() => readAs(connectAs(rita))).toBe('done')
+    await expect.poll(() => readAs(connectAs(rita)), patience).toBe('done')
   })
 })
 

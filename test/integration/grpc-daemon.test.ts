@@ -6,12 +6,14 @@ import {
   EventStoreDBClient,
   eventTypeFilter,
   jsonEvent,
+  type Position,
+  type ReadPosition,
   START,
   streamNameFilter,
 } from '@eventstore/db-client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ConfigError, readConfig } from '../../src/config.ts'
-import { collectEvents, numbered } from '../support/grpc-kit.ts'
+import { collectEvents, numbered, patience } from '../support/grpc-kit.ts'
 import { type RunningDaemon, startDaemon } from '../support/running-daemon.ts'
 
 describe('chronovisor daemon --grpc', () => {
@@ -46,7 +48,7 @@ describe('chronovisor daemon --grpc', () => {
     const told: (string | undefined)[] = []
     subscription.on('data', ({ event }) => told.push(event?.type))
     await writer.appendToStream('order-1', [jsonEvent({ type: 'OrderPlaced', data: { total: 7 } }), ...numbered(1)])
-    await expect.poll(() => told.slice(-2)).toEqual(['OrderPlaced', 'Counted'])
+    await expect.poll(() => told.slice(-2), patience).toEqual(['OrderPlaced', 'Counted'])
     expect(told[0]).toBe('DaemonStarted')
     await subscription.unsubscribe()
     const node = `node-${(await collectEvents(reader.readAll({ maxCount: 1 })))[0]?.event?.streamId.slice('node-'.length)}`
@@ -64,21 +66,30 @@ describe('chronovisor daemon --grpc', () => {
     }
   })
 
-  test('tells subscribers of what the daemon does, and of its end', async () => {
+  test('tells subscribers of its end, and the rest after its next start', async () => {
     const reader = await addUser('anna', 'reader')
-    const stopped: string[] = []
     const filter = eventTypeFilter({ regex: '^Daemon' })
-    const subscription = reader.subscribeToAll({ fromPosition: START, filter })
-    subscription.on('data', ({ event }) => stopped.push(event?.type ?? ''))
-    const failure = new Promise((resolve) => subscription.once('error', resolve))
-    await expect.poll(() => stopped).toEqual(['DaemonStarted'])
+    const told: { readonly type: string; readonly position: Position }[] = []
+    const follow = (client: EventStoreDBClient, fromPosition: ReadPosition) => {
+      const subscription = client.subscribeToAll({ fromPosition, filter })
+      subscription.on('data', ({ event }) => {
+        if (event !== undefined) told.push({ type: event.type, position: event.position })
+      })
+      return subscription
+    }
+    const failure = new Promise((resolve) => follow(reader, START).once('error', resolve))
+    await expect.poll(() => told.map(({ type }) => type), patience).toEqual(['DaemonStarted'])
     await daemon.stop()
     expect(await failure).toMatchObject({ type: 'unavailable', message: expect.stringContaining('the daemon stops') })
-    expect(stopped).toEqual(['DaemonStarted', 'DaemonStopped'])
+    await daemon.start()
+    // The port was chosen anew.
+    const again = follow(await addUser('anna', 'reader'), told.at(-1)?.position ?? START)
+    const all = ['DaemonStarted', 'DaemonStopped', 'DaemonStarted']
+    await expect.poll(() => told.map(({ type }) => type), patience).toEqual(all)
+    await again.unsubscribe()
   })
 
   test('takes its events and users over a restart', async () => {
-    await daemon.start()
     const writer = await addUser('wanda', 'writer')
     const found = await collectEvents(writer.readStream('order-1'))
     expect(found.map(({ event }) => event?.data)).toEqual([{ total: 7 }, { at: 0 }])

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { UnavailableError, WrongExpectedVersionError } from '@eventstore/db-client'
 import { expect, test } from 'vitest'
-import { collectEvents, numbered, serveGrpc } from '../support/grpc-kit.ts'
+import { collectEvents, numbered, serveGrpc, patience } from '../support/grpc-kit.ts'
 import { openLog } from '../support/log-kit.ts'
 import { ScratchPostgres } from '../support/scratch-postgres.ts'
 
@@ -16,7 +16,7 @@ test('while the database is away appends fail as unavailable, and subscriptions 
   const told: (bigint | undefined)[] = []
   const subscription = client.subscribeToStream('a-1')
   subscription.on('data', ({ event }) => told.push(event?.revision))
-  await expect.poll(() => told).toEqual([0n])
+  await expect.poll(() => told, patience).toEqual([0n])
 
   await postgres.kill()
   for (const options of [{}, unsent]) {
@@ -37,7 +37,7 @@ test('while the database is away appends fail as unavailable, and subscriptions 
     await sleep(50)
   }
   expect(await collectEvents(client.readStream('a-1'))).toHaveLength(2)
-  await expect.poll(() => told, { timeout: 20_000 }).toEqual([0n, 1n])
+  await expect.poll(() => told, patience).toEqual([0n, 1n])
   await subscription.unsubscribe()
 })
 

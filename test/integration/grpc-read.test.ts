@@ -12,7 +12,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { encodeMetadata } from '../../src/events/metadata.ts'
 import type { EventStore } from '../../src/eventstore/event-store.ts'
 import { unservedCalls } from '../../src/grpc/served-calls.ts'
-import { collectEvents, numbered, serveGrpc, type TestGrpc } from '../support/grpc-kit.ts'
+import { collectEvents, numbered, serveGrpc, type TestGrpc, patience } from '../support/grpc-kit.ts'
 import { newEvent, openLog, testHostId, write } from '../support/log-kit.ts'
 import { type RawGrpc, rawGrpc } from '../support/raw-grpc.ts'
 import { ScratchPostgres } from '../support/scratch-postgres.ts'
@@ -279,6 +279,6 @@ describe('a call of a client that stops reading', () => {
     const stream = client.readStream('long-1', {}, { highWaterMark: 1 })
     for await (const { event } of stream) if (event?.revision === 3n) break
     await stream.cancel()
-    await expect.poll(() => grpc.server.callCount).toBe(calls)
+    await expect.poll(() => grpc.server.callCount, patience).toBe(calls)
   })
 })

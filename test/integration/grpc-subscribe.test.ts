@@ -14,7 +14,7 @@ import {
 } from '@eventstore/db-client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EventStore } from '../../src/eventstore/event-store.ts'
-import { numbered, serveGrpc, type TestGrpc } from '../support/grpc-kit.ts'
+import { numbered, serveGrpc, type TestGrpc, patience } from '../support/grpc-kit.ts'
 import { newEvent, openLog, write } from '../support/log-kit.ts'
 import { ScratchPostgres } from '../support/scratch-postgres.ts'
 
@@ -66,13 +66,13 @@ describe('subscribeToAll()', () => {
     const told: string[] = []
     subscription.on('caughtUp', () => told.push('caught up'))
     const first = await take(subscription, 6)
-    await expect.poll(() => told).toEqual(['caught up'])
+    await expect.poll(() => told, patience).toEqual(['caught up'])
     expect(subscription.id).toMatch(/^[0-9a-f-]{36}$/)
     await log.client.appendToStream('a-1', numbered(3))
     const next = await take(subscription, 3)
     expect(positionsOf([...first, ...next])).toEqual([0n, 1n, 2n, 3n, 4n, 5n, 6n, 7n, 8n])
     await subscription.unsubscribe()
-    await expect.poll(() => log.grpc.server.callCount).toBe(1) // the call by which the client appends
+    await expect.poll(() => log.grpc.server.callCount, patience).toBe(1) // the call by which the client appends
   })
 
   test.each([0, 1, 5])('T10: from the end tells only what comes, after %i events of clients', async (count) => {
@@ -116,7 +116,7 @@ describe('subscribeToAll()', () => {
     const found: (string | undefined)[] = []
     subscription.on('data', ({ event }) => found.push(event?.streamId))
     for (const [stream, type] of appends) await log.store.append([write(stream, [newEvent(type)])])
-    await expect.poll(() => found).toEqual(wanted)
+    await expect.poll(() => found, patience).toEqual(wanted)
     const again = log.client.subscribeToAll({ filter })
     const live = await take(again, wanted.length)
     expect(live.map(({ event }) => event?.streamId)).toEqual(wanted)
@@ -137,8 +137,8 @@ describe('subscribeToAll()', () => {
     })
     const subscription = log.client.subscribeToAll({ filter })
     subscription.on('data', () => undefined)
-    await expect.poll(() => checkpoints.length).toBeGreaterThan(0)
-    await expect.poll(() => checkpoints.at(-1)).toBeGreaterThanOrEqual(700n)
+    await expect.poll(() => checkpoints.length, patience).toBeGreaterThan(0)
+    await expect.poll(() => checkpoints.at(-1), patience).toBeGreaterThanOrEqual(700n)
     expect(checkpoints).toEqual([...checkpoints].sort((a, b) => Number(a - b)))
     await subscription.unsubscribe()
     await log.client.appendToStream('rare-1', numbered(1))
@@ -166,7 +166,7 @@ describe('subscribeToAll()', () => {
     await using slow = await serveGrpc(counted)
     const subscription = slow.client().subscribeToAll({}, { highWaterMark: 1 })
     expect(positionsOf(await take(subscription, 1))).toEqual([0n])
-    await expect.poll(() => given).toBeGreaterThan(1)
+    await expect.poll(() => given, patience).toBeGreaterThan(1)
     await settled(() => given)
     // What fits into the windows of HTTP/2 and the buffers of both ends is well below a third of it.
     expect(given).toBeLessThan(count / 3)

@@ -18,6 +18,9 @@ export interface TestGrpc extends AsyncDisposable {
   readonly faults: readonly unknown[]
 }
 
+/** For `expect.poll`: a machine that does other work too is slow, not wrong. */
+export const patience = { timeout: 30_000 } as const
+
 /** Serves a store on a UNIX socket, as whoever runs the test. */
 export async function serveGrpc(store: EventStore, options: Partial<GrpcServerOptions> = {}): Promise<TestGrpc> {
   const directory = mkdtempSync(join(tmpdir(), 'grpc-'))
