@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { about, fact, type FactsOf, int64 } from './fact.ts'
+import { about, fact, int64 } from './fact.ts'
 
 const refused = {
   projection: about(v.string(), 'name of the projection'),
@@ -30,6 +30,3 @@ export const projectionFacts = {
     }),
   }),
 }
-
-/** Union of {@link projectionFacts}. */
-export type ProjectionEvent = FactsOf<typeof projectionFacts>

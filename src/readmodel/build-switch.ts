@@ -38,10 +38,11 @@ export interface BuildSwitch {
   readonly misfits: 'refuse' | 'drop'
 }
 
-/** The builds that are under way or ready. */
+/** The builds that are under way or ready; one whose schema is gone, as after a restore, is none. */
 export async function readBuilds(client: Pick<ClientBase, 'query'>): Promise<readonly BuildRow[]> {
   const { rows } = await client.query<BuildRow>(
-    `select name, version, code, state, position, started_at_us as "startedAtUs" from projection_build order by name`,
+    `select name, version, code, state, position, started_at_us as "startedAtUs" from projection_build
+      where to_regnamespace(quote_ident(schema_name)) is not null order by name`,
   )
   return rows
 }

@@ -8,13 +8,14 @@ import type {
 import type { LogHead } from '../eventstore/recorded-event.ts'
 import { BackgroundProjection } from './background-projection.ts'
 import { type CatchUpProgress, catchUp } from './catch-up.ts'
+import { type BuildComparison, compareBuild } from './compare-build.ts'
 import { type DeadLetter, letterKey } from './dead-letters.ts'
 import { type ServingSwitched, switchLive } from './live-switch.ts'
 import { decodeRecorded } from './memory-read-models.ts'
 import { type OpeningProjections, openProjections, rebuildUnserved } from './open-projections.ts'
 import { PastViews } from './past-views.ts'
 import { type PreparedResumption, prepareResumption, resumedLater } from './prepare-resumption.ts'
-import type { BuildProgress } from './projection-build.ts'
+import { type BuildProgress, buildProjection, buildSchema } from './projection-build.ts'
 import { enterLive, leaveLive, movePosition, readDeadLetters } from './projection-book.ts'
 import { type Decode, ProjectionRun } from './projection-run.ts'
 import { readProjectionSql } from './projection-sql.ts'
@@ -24,6 +25,7 @@ import type { Projection } from './projection.ts'
 import { ReadModelRefusal } from './read-model-refusal.ts'
 import { type ReplayReport, replayCheck } from './replay-check.ts'
 import { columnsOf, letterStatements, runStatements, type RunTarget } from './run-target.ts'
+import { dropScratch } from './scratch-schema.ts'
 import { switchBackground } from './background-switch.ts'
 import { type PastView, RowsView, type View } from './view.ts'
 import { withClient } from './with-client.ts'
@@ -55,7 +57,22 @@ export interface AsOfOptions {
   readonly waitMs?: number
 }
 
+/** What is to become of a rebuild: put in place, or dropped once it is compared. At most `listed` differences of each table are listed. */
+export interface RebuildOptions {
+  readonly then: 'switch' | 'drop'
+  readonly listed?: number
+  readonly onProgress?: (progress: BuildProgress) => void
+  readonly signal?: AbortSignal
+}
+
+/** What a rebuild gave: how it differs from what served, and how it was put in place. */
+export interface Rebuilt {
+  readonly comparison: BuildComparison
+  readonly switched: ServingSwitched | null
+}
+
 const waitMs = 5_000
+const listedDifferences = 20
 const switchLimitMs = 60_000
 
 /**
@@ -267,6 +284,26 @@ export class ReadModels implements CommitParticipant {
     const { letters, background } = this.projection(projection)
     await background?.reach(position, { limitMs })
     return letters.get(letterKey(projection, stream)) ?? null
+  }
+
+  /**
+   * Builds a projection anew in this process, between other work, and compares it with what serves; then puts it in place, or drops it. The same work in a process of its own (`buildProjection`, `compareBuild`, then {@link switchTo} here) leaves this one free.
+   */
+  async rebuild(name: string, options: RebuildOptions): Promise<Rebuilt> {
+    const { projection } = this.projection(name)
+    const { opening } = this.#opened
+    const { pool, reader } = opening.context
+    const { position } = await buildProjection({
+      ...{ pool, reader, projection, sql: opening.sql.get(projection) ?? '', decode: this.#decode },
+      ...{ nowUs: opening.nowUs, ...(options.signal === undefined ? {} : { signal: options.signal }) },
+      ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+    })
+    const comparison = await withClient(pool, (client) =>
+      compareBuild(client, projection, { position, listed: options.listed ?? listedDifferences }),
+    )
+    if (options.then === 'switch') return { comparison, switched: await this.switchTo(name) }
+    await withClient(pool, (client) => dropScratch(client, buildSchema(projection)))
+    return { comparison, switched: null }
   }
 
   /**

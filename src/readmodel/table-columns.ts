@@ -1,14 +1,26 @@
 import type { ClientBase } from 'pg'
+import { arrayOfValues, int4Value, int8Value } from '../eventstore/binary-values.ts'
 import type { AnyTable } from './table.ts'
 
-/** How the values of a column type travel: what is acceptable, and its form in the JSON that carries rows into the database. */
+/** How the values of a column type travel: what is acceptable, its form in JSON, and its binary form (pg_type.oid, the type's send function). */
 interface ColumnType {
   readonly wanted: string
+  readonly oid: number
   accepts(value: unknown): boolean
   toJson(value: unknown): unknown
+  /** Of a value that is accepted. */
+  toBinary(value: unknown): Uint8Array
 }
 
 const asIs = (value: unknown) => value
+// What jsonb_recv wants in front
+const jsonbVersion = '\u0001'
+
+function float8Value(value: number): Uint8Array {
+  const bytes = Buffer.allocUnsafe(8)
+  bytes.writeDoubleBE(value)
+  return bytes
+}
 
 function isCleanText(value: unknown): boolean {
   return typeof value === 'string' && !value.includes('\0') && value.isWellFormed()
@@ -30,32 +42,50 @@ const columnTypes: Readonly<Record<string, ColumnType>> = {
     wanted: 'a string without NUL or half a surrogate pair',
     accepts: isCleanText,
     toJson: asIs,
+    oid: 25,
+    toBinary: (value) => Buffer.from(String(value)),
   },
   bigint: {
     wanted: 'a bigint of 64 bits',
     accepts: (value) => typeof value === 'bigint' && BigInt.asIntN(64, value) === value,
     toJson: String,
+    oid: 20,
+    toBinary: (value) => int8Value(typeof value === 'bigint' ? value : 0n),
   },
   integer: {
     wanted: 'a whole number of 32 bits',
     accepts: (value) => typeof value === 'number' && Object.is(value | 0, value),
     toJson: asIs,
+    oid: 23,
+    toBinary: (value) => int4Value(Number(value)),
   },
   'double precision': {
     wanted: 'a finite number',
     accepts: (value) => typeof value === 'number' && Number.isFinite(value),
     toJson: asIs,
+    oid: 701,
+    toBinary: (value) => float8Value(Number(value)),
   },
-  boolean: { wanted: 'true or false', accepts: (value) => typeof value === 'boolean', toJson: asIs },
+  boolean: {
+    wanted: 'true or false',
+    accepts: (value) => typeof value === 'boolean',
+    toJson: asIs,
+    oid: 16,
+    toBinary: (value) => Uint8Array.of(value === true ? 1 : 0),
+  },
   bytea: {
     wanted: 'bytes',
     accepts: (value) => value instanceof Uint8Array,
     toJson: (value) => (value instanceof Uint8Array ? `\\x${Buffer.from(value).toString('hex')}` : null),
+    oid: 17,
+    toBinary: (value) => (value instanceof Uint8Array ? value : new Uint8Array()),
   },
   jsonb: {
     wanted: 'JSON without NUL or half a surrogate pair',
     accepts: isCleanJson,
     toJson: asIs,
+    oid: 3802,
+    toBinary: (value) => Buffer.from(`${jsonbVersion}${JSON.stringify(value)}`),
   },
 }
 
@@ -103,6 +133,17 @@ export class TableColumns {
   keyToJson(key: object): Record<string, unknown> {
     const columns = this.columns.filter(({ name }) => this.table.key.includes(name))
     return Object.fromEntries(columns.map(({ name, type }) => [name, jsonOf(type, Reflect.get(key, name))]))
+  }
+
+  /** The values of one column of rows, as a parameter: an array of the column's type. */
+  arrayOf({ name, type }: Column, rows: readonly object[]): Uint8Array {
+    const columnType = columnTypes[type]
+    if (columnType === undefined) throw new Error(`Cannot write column "${name}": it has the type ${type}`)
+    const values = rows.map((row) => {
+      const value: unknown = Reflect.get(row, name)
+      return value === null ? null : columnType.toBinary(value)
+    })
+    return arrayOfValues(columnType.oid, values)
   }
 
   /** The row as a member of the JSON array that carries it. */

@@ -88,6 +88,9 @@ describe('a background projection', () => {
           expect(await history(other, table)).toEqual(await history(one, table))
         expect(behind.deadLetters).toEqual(live.deadLetters)
         expect(await behind.replayCheck()).toMatchObject({ identical: true })
+        expect((await behind.rebuild('ledger', { then: 'drop' })).comparison).toMatchObject({ identical: true })
+        expect((await live.rebuild('ledger', { then: 'switch' })).comparison).toMatchObject({ identical: true })
+        expect(await live.replayCheck()).toMatchObject({ identical: true })
         await behind.close()
       }),
       { numRuns: 4 },

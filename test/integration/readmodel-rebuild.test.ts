@@ -299,6 +299,19 @@ describe('ReadModels.open()', () => {
     ])
   })
 
+  test('drops a finished build that nobody wanted for a week, and forgets one whose tables are gone', async () => {
+    const address = await server.createDatabase()
+    const database = address.database ?? ''
+    await (await openWith(address)).close()
+    const notes: string[] = []
+    for (const spoil of ['update projection_build set started_at_us = 1', 'drop schema build_accounts cascade']) {
+      await build(address, { projection: accountsProjection({ version: 2 }) })
+      await server.run(database, spoil)
+      await (await openWith(address, accountModels({ onNote: (text) => notes.push(text) }))).close()
+    }
+    expect(notes).toEqual([expect.stringContaining('Dropped schema "build_accounts"')])
+  })
+
   test('drops what killed processes left, and leaves alone what living ones work on', async () => {
     const address = await server.createDatabase()
     const database = address.database ?? ''
