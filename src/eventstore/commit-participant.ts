@@ -61,7 +61,14 @@ export interface CommitParticipant {
 
 /** Something an operator must hear of, beside what the caller is told. */
 export interface LogAlarm {
-  readonly kind: 'unavailable' | 'available' | 'fenced' | 'quarantined' | 'listener-failed' | 'partition-failed' | 'projection-failed'
+  readonly kind:
+    | 'unavailable'
+    | 'available'
+    | 'fenced'
+    | 'quarantined'
+    | 'listener-failed'
+    | 'partition-failed'
+    | 'projection-failed'
   readonly text: string
   readonly error?: Error
 }
