@@ -4,10 +4,16 @@ import { logOrigin, type LogRow } from './log-origin.ts'
 import { fieldsOf, type LogSource } from './log-tables.ts'
 import { type NoteVerifier, parseVerifierKey } from './signed-note.ts'
 
+interface KnownKey {
+  readonly verifier: NoteVerifier
+  readonly firstSize: bigint
+}
+
 /** The signed checkpoints of a log: opened first, compared with the tree while it is recomputed. */
 export class CheckpointCheck {
   readonly #findings: LogFindings
   readonly #opened = new Map<bigint, OpenedCheckpoint>()
+  readonly #sizes = new Set<bigint>()
   #verified = 0
 
   private constructor(findings: LogFindings) {
@@ -20,8 +26,10 @@ export class CheckpointCheck {
     { findings, trusted }: { readonly findings: LogFindings; readonly trusted: readonly NoteVerifier[] | null },
   ): Promise<CheckpointCheck> {
     const check = new CheckpointCheck(findings)
-    const keys = trusted ?? (await check.#readKeys(source))
+    const known = await check.#readKeys(source)
+    const keys = trusted ?? known.map(({ verifier }) => verifier)
     for await (const page of source.rows('signed_checkpoint') ?? []) for (const row of page) check.#open(row, keys)
+    for (const key of known) check.#compareFirstUse(key)
     return check
   }
 
@@ -33,6 +41,11 @@ export class CheckpointCheck {
   /** The newest, null where there is none that can be believed. */
   get newest(): OpenedCheckpoint | null {
     return [...this.#opened.values()].at(-1) ?? null
+  }
+
+  /** Whether a checkpoint was signed over so many events. */
+  isSigned(size: bigint): boolean {
+    return this.#sizes.has(size)
   }
 
   /** The root that was signed for a size; null where none was. */
@@ -79,13 +92,22 @@ export class CheckpointCheck {
     }
   }
 
-  async #readKeys(source: LogSource): Promise<readonly NoteVerifier[]> {
-    const keys: NoteVerifier[] = []
+  /** A key stands there since the first checkpoint that it signed. */
+  #compareFirstUse({ verifier, firstSize }: KnownKey): void {
+    const signed = [...this.#opened.values()].find(({ signedBy }) => signedBy.some(({ key }) => key === verifier.key))
+    if (signed === undefined || signed.size === firstSize) return
+    const text = `the key "${verifier.key}" has signed since ${signed.size} events, not since ${firstSize}`
+    this.#findings.add({ table: 'log_key', key: verifier.key, columns: ['first_size'], position: null, text })
+  }
+
+  async #readKeys(source: LogSource): Promise<readonly KnownKey[]> {
+    const keys: KnownKey[] = []
     for await (const page of source.rows('log_key') ?? []) {
       for (const row of page) {
-        const key = fieldsOf(row, 2)[0]?.toString() ?? ''
+        const [name, first] = fieldsOf(row, 2)
+        const key = name?.toString() ?? ''
         try {
-          keys.push(parseVerifierKey(key))
+          keys.push({ verifier: parseVerifierKey(key), firstSize: first?.readBigInt64BE() ?? -1n })
         } catch {
           const text = `"${key}" is not a key that can sign checkpoints`
           this.#findings.add({ table: 'log_key', key, columns: ['verifier_key'], position: null, text })
@@ -107,6 +129,7 @@ export class CheckpointCheck {
       if (extra !== undefined) return wrong('note', `checkpoint ${key}: the signature of "${extra}" is by no known key`)
       if (checkpoint.size !== key) wrong('size', `checkpoint ${key} was signed over ${checkpoint.size} events`)
       this.#opened.set(checkpoint.size, checkpoint)
+      this.#sizes.add(checkpoint.size)
     } catch (error) {
       wrong('note', `checkpoint ${key}: ${error instanceof Error ? error.message : String(error)}`)
     }

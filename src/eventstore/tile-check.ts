@@ -1,3 +1,4 @@
+import type { CheckpointCheck } from './checkpoint-check.ts'
 import type { LogFindings } from './log-finding.ts'
 import { fieldsOf, type LogSource } from './log-tables.ts'
 import { RowQueue } from './row-queue.ts'
@@ -10,6 +11,7 @@ import { hashAt, newTile, type Tile, tileWidth } from './tile.ts'
  */
 export class TileCheck {
   readonly #findings: LogFindings
+  readonly #checkpoints: CheckpointCheck
   readonly #queue: RowQueue
   #held: Tile[] = []
   /** Hashes of the levels above 0, as recomputed. */
@@ -18,9 +20,10 @@ export class TileCheck {
   readonly #isKept: boolean
   #first = 0n
 
-  constructor(source: LogSource, findings: LogFindings) {
+  constructor(source: LogSource, { findings, checkpoints }: { findings: LogFindings; checkpoints: CheckpointCheck }) {
     const rows = source.rows('tile')
     this.#findings = findings
+    this.#checkpoints = checkpoints
     this.#isKept = rows !== null
     this.#queue = new RowQueue(rows)
   }
@@ -47,8 +50,9 @@ export class TileCheck {
     this.#held = this.#held.filter((tile) => tile.n > n)
     for (const tile of due.toSorted((a, b) => sameHashes(b, known) - sameHashes(a, known))) {
       const isFull = tile.hashes.length === tileWidth * sha256Bytes
-      // Of two full rows the one with other hashes belongs elsewhere.
-      if (tile.level !== 0 || tile.n !== n || (isFull && isFound && sameHashes(tile, known) === 0)) {
+      // Of two full rows the one with other hashes belongs elsewhere; a partial one belongs to a checkpoint.
+      const isSecond = isFull && isFound && sameHashes(tile, known) === 0
+      if (tile.level !== 0 || tile.n !== n || isSecond || !(isFull || this.#isOfCheckpoint(tile))) {
         this.#stray(tile)
         continue
       }
@@ -125,6 +129,10 @@ export class TileCheck {
       if (tile.level === 0 && tile.n < this.#first && tile.n >= 0n) continue
       this.#held.push(tile)
     }
+  }
+
+  #isOfCheckpoint({ n, hashes }: Tile): boolean {
+    return this.#checkpoints.isSigned(n * BigInt(tileWidth) + BigInt(hashes.length / sha256Bytes))
   }
 
   #stray(tile: Tile): void {

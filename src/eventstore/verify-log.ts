@@ -68,7 +68,7 @@ export async function verifyLog(source: LogSource, options: VerifyOptions = {}):
       text: 'the log has a second row of its own',
     })
   }
-  const tiles = new TileCheck(source, findings)
+  const tiles = new TileCheck(source, { findings, checkpoints })
   const erasures = new ErasureCheck(findings)
   const blobs = new BlobCheck(findings, options.blobNames ?? (() => null))
   const blocks = {

@@ -34,8 +34,8 @@ interface Tally {
 const tallies = new Map<string, Tally>()
 let done = 0
 const started = performance.now()
-while (done < count) {
-  const column = log.columns[done % log.columns.length]
+for (let at = 0; done < count; at += 1) {
+  const column = log.columns[at % log.columns.length]
   if (column === undefined) break
   const verdict = await log.mutate(column, random)
   if (verdict === null) continue

@@ -2,6 +2,7 @@ import pg from 'pg'
 import { DatabaseSource } from '../../src/eventstore/database-source.ts'
 import { logOrigin } from '../../src/eventstore/log-origin.ts'
 import { type LogTable, logTables } from '../../src/eventstore/log-tables.ts'
+import type { EventStore } from '../../src/eventstore/event-store.ts'
 import type { PostgresAddress } from '../../src/eventstore/postgres-address.ts'
 import { newSignerKey, parseSignerKey } from '../../src/eventstore/signed-note.ts'
 import { verifyLog, type VerifyReport } from '../../src/eventstore/verify-log.ts'
@@ -37,6 +38,7 @@ export const mutatedTables = [
   'blob',
   'tile',
   'signed_checkpoint',
+  'log_key',
 ] as const satisfies readonly LogTable[]
 
 interface Candidate {
@@ -79,8 +81,14 @@ export async function fillLog(address: PostgresAddress, { events }: { readonly e
     await log.append(writes)
     appended += count
     if (commit % 100 === 99) await log.signCheckpoint(signer)
+    if (commit % 12 === 11) await erase(log, BigInt(appended - 1))
   }
   await log.signCheckpoint(signer)
+}
+
+async function erase(log: EventStore, position: bigint): Promise<void> {
+  const plan = await log.planErasure(position)
+  if (plan !== null) await log.append([write('node-test', [newEvent('PayloadErased', { ...plan, reason: 'test' })])])
 }
 
 /** The hashes by which events of {@link fillLog} name big texts. */
@@ -147,18 +155,21 @@ export class TamperedLog implements AsyncDisposable {
 
   /** Flips one bit of a column of some row, verifies, and flips it back. Null where the row has no value there, or no text would be left. */
   async mutate({ table, column, type }: Candidate, random: () => number): Promise<Verdict | null> {
-    const nth = Math.floor(random() * (this.#counts.get(table) ?? 0))
-    const { rows } = await this.#client.query<{ value: Buffer | null; key: string }>(
-      `select ${sendOf(type)}(${column}) as value, ${keyOf(table)} as key from ${table} where nth = $1`,
-      [nth],
+    const from = Math.floor(random() * (this.#counts.get(table) ?? 0))
+    const { rows } = await this.#client.query<{ nth: string; value: Buffer; key: string }>(
+      `select nth, ${sendOf(type)}(${column}) as value, ${keyOf(table)} as key from ${table} where ${column} is not null
+        order by nth < $1, nth limit 1`,
+      [from],
     )
-    const value = rows[0]?.value
-    if (value === null || value === undefined || value.length === 0) return null
+    const [row] = rows
+    if (row === undefined || row.value.length === 0) return null
+    const { value } = row
+    const nth = Number(row.nth)
     const bit = Math.floor(random() * value.length * 8)
     const flipped = Buffer.from(value)
     flipped[bit >> 3] = (value[bit >> 3] ?? 0) ^ (1 << (bit & 7))
     if (type === 'text' && !isText(flipped)) return null
-    const mutation = { table, column, key: rows[0]?.key ?? '', bit }
+    const mutation = { table, column, key: row.key, bit }
     await this.#write({ table, column, type }, { nth, value: flipped })
     try {
       const report = await this.verify()
