@@ -7,7 +7,7 @@ import { requireManifest } from '../eventstore/backup-directory.ts'
 import { findServer, stopServer } from '../eventstore/embedded-process.ts'
 import { openEmbeddedPostgres } from '../eventstore/embedded-postgres.ts'
 import { type RestoreOptions, type RestoreReport, RestoreRefusedError, restoreLog } from '../eventstore/restore-log.ts'
-import { beginRestore, endRestore, hasUnfinishedRestore } from '../eventstore/restore-marker.ts'
+import { beginRestore, endRestore, hasUnfinishedRestore, restorePrefix } from '../eventstore/restore-marker.ts'
 import { LocalProcesses } from '../host/local-processes.ts'
 import { quietLog } from './log-database.ts'
 
@@ -26,15 +26,15 @@ export async function restoreStateDirectory(options: RestoreStateOptions): Promi
   await mkdir(stateDir, { recursive: true, mode: 0o755 })
   using _lock = lockStateDirectory(stateDir, new LocalProcesses(), hostname())
   const root = join(await realpath(stateDir), 'postgresql')
-  if (hasUnfinishedRestore(stateDir)) await removeCluster(root)
+  if (hasUnfinishedRestore(stateDir)) await undo(stateDir, root)
   requireNoDatabase(stateDir, root)
   requireSameHost(stateDir, log.hostId)
-  await beginRestore(stateDir)
-  await using socketDir = await temporaryDirectory()
+  const socketDir = await newSocketDirectory()
+  await beginRestore(stateDir, socketDir)
   try {
     await using server = await openEmbeddedPostgres({
       stateDir,
-      socketDir: socketDir.path,
+      socketDir,
       log: quietLog,
       ...signalOf(options),
     })
@@ -44,18 +44,17 @@ export async function restoreStateDirectory(options: RestoreStateOptions): Promi
     await endRestore(stateDir)
     return report
   } catch (error) {
-    await removeCluster(root)
-    await endRestore(stateDir)
+    await undo(stateDir, root)
     options.signal?.throwIfAborted()
     throw error
   }
 }
 
 /** For the socket: the usual place may be in use by a daemon with another state directory. Open to all, as the server has a user of its own. */
-async function temporaryDirectory(): Promise<{ readonly path: string } & AsyncDisposable> {
-  const path = await mkdtemp(join(tmpdir(), 'chronovisor-restore-'))
+async function newSocketDirectory(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), restorePrefix))
   await chmod(path, 0o755)
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
+  return path
 }
 
 function signalOf({ signal }: { readonly signal?: AbortSignal }): { readonly signal?: AbortSignal } {
@@ -89,9 +88,10 @@ async function writeHostId(stateDir: string, hostId: string): Promise<void> {
 }
 
 /** What a restore that was cut off or failed has made: a server that may still run, and its files. */
-async function removeCluster(root: string): Promise<void> {
+async function undo(stateDir: string, root: string): Promise<void> {
   const dataDir = join(root, 'data')
   const server = await findServer(dataDir, root)
   if (server !== null) await stopServer(server, dataDir)
   await rm(dataDir, { recursive: true, force: true, maxRetries: 5 })
+  await endRestore(stateDir)
 }

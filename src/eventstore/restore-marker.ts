@@ -1,8 +1,11 @@
 import { existsSync } from 'node:fs'
-import { open, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { open, readFile, rm } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 
 const fileName = 'restore.unfinished'
+
+/** How the directory of a restore's socket is called, so that nothing else is removed by mistake. */
+export const restorePrefix = 'chronovisor-restore-'
 
 /** Whether a restore into a state directory was begun and has not come to its end. */
 export function hasUnfinishedRestore(stateDir: string): boolean {
@@ -18,14 +21,17 @@ export function refuseUnfinishedRestore(stateDir: string): void {
   )
 }
 
-/** Says, on disk, that a restore has begun. */
-export async function beginRestore(stateDir: string): Promise<void> {
+/** Says, on disk, that a restore has begun, and in which directory its server has its socket. */
+export async function beginRestore(stateDir: string, socketDir: string): Promise<void> {
   await using file = await open(join(stateDir, fileName), 'w', 0o644)
-  await file.writeFile(`A restore writes here; no daemon starts until it is done.\n`)
+  await file.writeFile(`${socketDir}\n`)
   await file.sync()
 }
 
-/** Says that it is done, or that nothing of it is left. */
+/** Says that it is done, or that nothing of it is left: the directory of its socket goes first. */
 export async function endRestore(stateDir: string): Promise<void> {
-  await rm(join(stateDir, fileName), { force: true })
+  const path = join(stateDir, fileName)
+  const socketDir = (await readFile(path, 'utf8').catch(() => '')).trim()
+  if (basename(socketDir).startsWith(restorePrefix)) await rm(socketDir, { recursive: true, force: true })
+  await rm(path, { force: true })
 }

@@ -148,6 +148,7 @@ describe('chronovisor restore', () => {
     expect(again).toMatchObject({ status: 0 })
     await daemon.start()
     expect((await daemon.cli('check')).status).toBe(0)
+    expect(readdirSync(at('scratch'))).toEqual([])
   })
 })
 
