@@ -1,6 +1,6 @@
 import { CommitInDoubtError, FencedError, LogUnavailableError } from './append-errors.ts'
-import type { CommitStatement, LogAlarm } from './commit-participant.ts'
-import type { EventStoreLimits } from './event-store-options.ts'
+import type { CommitStatement } from './commit-participant.ts'
+import type { EventStoreLimits, LogAlarm } from './event-store-options.ts'
 import { readHead } from './log-genesis.ts'
 import { messageOf, postgresFailure } from './postgres-failure.ts'
 import type { LogHead } from './recorded-event.ts'
@@ -107,7 +107,7 @@ export class CommitSender {
     }
   }
 
-  /** Connects and locks until the last commit can be read. */
+  /** Connects and locks until the last commit can be read. Throws {@link FencedError} where it is not ours, or there is no log any more. */
   async #reopen(): Promise<LogHead> {
     for (;;) {
       await this.#parts.session.reopen(this.#parts.signal)
@@ -115,7 +115,9 @@ export class CommitSender {
         const ms = this.#parts.limits.commitTimeoutMs
         return await withTimeLimit(readHead(this.#parts.session.client), { ms, what: 'reading the last commit' })
       } catch (error) {
-        if (postgresFailure(error) === 'poison') throw error
+        if (postgresFailure(error) !== 'poison') continue
+        const text = `Cannot append: the log that this process wrote cannot be read any more (${messageOf(error)})`
+        throw new FencedError(text, { cause: error })
       }
     }
   }

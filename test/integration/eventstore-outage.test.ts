@@ -6,7 +6,7 @@ import {
   LogBusyError,
   LogUnavailableError,
 } from '../../src/eventstore/append-errors.ts'
-import type { EventStoreOptions } from '../../src/eventstore/event-store-options.ts'
+import type { EventStoreOptions } from '../../src/eventstore/open-event-store.ts'
 import type { PostgresAddress } from '../../src/eventstore/postgres-address.ts'
 import { all, moved, opened, textOf } from '../support/account-events.ts'
 import { accountModels, accountsTable } from '../support/account-projection.ts'
@@ -273,6 +273,23 @@ describe('a writer that was replaced', () => {
     for (const outcome of outcomes) expect(outcome).toHaveProperty('reason', expect.any(FencedError))
     await expect(log.append([write('a', [newEvent('Put')])])).rejects.toThrow(FencedError)
     expect(models.view.rows(accountsTable).size).toBe(1)
+    await log.close()
+  })
+
+  test('is fenced where there is no log any more', async () => {
+    const address = await server.createDatabase()
+    const alarms: string[] = []
+    const log = await openLog(address, { onAlarm: ({ kind }) => alarms.push(kind) })
+    await log.append([write('a', [newEvent('Put')])])
+    await server.run(
+      address.database ?? '',
+      `drop schema public cascade;
+       create schema public;
+       select pg_terminate_backend(pid) from pg_stat_activity
+         where application_name = 'chronovisor writer' and datname = current_database()`,
+    )
+    while (!alarms.includes('fenced')) await sleep(5)
+    await expect(log.append([write('a', [newEvent('Put')])])).rejects.toThrow(/cannot be read any more/)
     await log.close()
   })
 
