@@ -16,7 +16,7 @@ let view = new DataView(scratch.buffer, scratch.byteOffset)
 /**
  * The leaf hash of an event: SHA-256(0x00 || header || SHA-256(data) || SHA-256(meta)). The header, big-endian: position u64, stream
  * (u32 length, UTF-8), revision u64, type (u32 length, UTF-8), schema u32, event id (16 bytes), commit number u64, epoch u32, commit
- * time in microseconds u64.
+ * time in microseconds u64. Of erased data the hash is what is left.
  */
 export function eventLeaf(event: RecordedEvent): Buffer {
   makeRoom(fixedBytes + maxBytesPerUnit * (event.stream.length + event.type.length))
@@ -29,7 +29,8 @@ export function eventLeaf(event: RecordedEvent): Buffer {
   view.setBigUint64(at, event.commitNo)
   view.setUint32(at + 8, event.epoch)
   view.setBigUint64(at + 12, event.recordedAtUs)
-  sha256Into(scratch, at + 20, event.data)
+  if (event.dataHash === undefined) sha256Into(scratch, at + 20, event.data)
+  else scratch.set(event.dataHash, at + 20)
   sha256Into(scratch, at + 20 + sha256Bytes, event.meta)
   return sha256(scratch.subarray(0, at + 20 + 2 * sha256Bytes))
 }

@@ -96,10 +96,14 @@ const attempts: readonly Attempt[] = [
 
 function fits(search: Search, change: Partial<LeafParts>): boolean {
   const parts = { ...search.parts, ...change }
-  const bytes = 200 + parts.stream.length + ('sha256' in parts.data ? 0 : parts.data.length) + parts.meta.length
+  const bytes = 200 + parts.stream.length + bytesOf(parts.data) + bytesOf(parts.meta)
   if (!search.budget.spend(bytes)) return false
   leafInto(search.leaf, 0, parts)
   return search.accept(search.leaf)
+}
+
+function bytesOf(part: LeafParts['data']): number {
+  return 'sha256' in part ? 0 : part.length
 }
 
 /** The bytes with each of their bits flipped in turn: one buffer, changed in place. */

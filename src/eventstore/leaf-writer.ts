@@ -13,9 +13,9 @@ export interface LeafParts {
   readonly type: Uint8Array
   readonly eventId: Uint8Array
   readonly commit: Uint8Array
-  /** The data, or the hash that stands in its place once it is erased. */
+  /** Data and meta, or the hashes that stand for them. */
   readonly data: Uint8Array | { readonly sha256: Uint8Array }
-  readonly meta: Uint8Array
+  readonly meta: Uint8Array | { readonly sha256: Uint8Array }
 }
 
 let scratch = Buffer.alloc(4_096)
@@ -29,10 +29,12 @@ export function leafInto(target: Buffer, at: number, parts: LeafParts): void {
     scratch.set(part, end)
     end += part.length
   }
-  if ('sha256' in parts.data) scratch.set(parts.data.sha256, end)
-  else sha256Into(scratch, end, parts.data)
-  sha256Into(scratch, end + sha256Bytes, parts.meta)
-  sha256Into(target, at, scratch.subarray(0, end + 2 * sha256Bytes))
+  for (const part of [parts.data, parts.meta]) {
+    if ('sha256' in part) scratch.set(part.sha256, end)
+    else sha256Into(scratch, end, part)
+    end += sha256Bytes
+  }
+  sha256Into(target, at, scratch.subarray(0, end))
 }
 
 /** The same of a row of table `event` as it was read, without taking it apart: the columns have the bytes of the leaf. */

@@ -41,7 +41,16 @@ export interface Walked {
   readonly isWhole: boolean
 }
 
+/** Positions of a commit that are to be read. */
+interface CommitSpan {
+  readonly from: bigint
+  readonly to: bigint
+  readonly isLast: boolean
+}
+
 const progressEvents = 65_536
+// Events that a last commit may have beyond the end that it states, for these to be recognised as its own
+const mostMore = 4_096
 
 /** Recomputes the tree commit by commit from the rows of the events, and compares all that was recorded of it. */
 export class TreeCheck {
@@ -83,10 +92,12 @@ export class TreeCheck {
         isWhole = (await this.#commits.peek()) === null
         break
       }
-      const lastPos = this.#commitCheck.take(row, { place: { commitNo, firstPos }, next: await this.#commits.peek() })
+      const next = await this.#commits.peek()
+      const to = this.#commitCheck.take(row, { place: { commitNo, firstPos }, next })
       if (commitNo === 0n) genesisUs = row.atUs
-      isWhole = await this.#commit(row, { from: firstPos > from ? firstPos : from, to: lastPos })
-      if (!isWhole) break
+      const lastPos = await this.#commit(row, { from: firstPos > from ? firstPos : from, to, isLast: next === null })
+      isWhole = lastPos !== null
+      if (lastPos === null) break
       firstPos = lastPos + 1n
     }
     this.#arbiter.settle(null)
@@ -112,19 +123,12 @@ export class TreeCheck {
     onProgress?.(BigInt(this.#tree.size))
   }
 
-  /** One commit: its events, its root, what ends with it. False where its events end before it does. */
-  async #commit(row: CommitRow, { from, to }: { readonly from: bigint; readonly to: bigint }): Promise<boolean> {
-    const { tiles, edges, checkpoints, events, findings } = this.#parts
+  /** One commit: its events, its root, what ends with it. Returns its last position, null where its events end before it does. */
+  async #commit(row: CommitRow, span: CommitSpan): Promise<bigint | null> {
+    const { tiles, edges, checkpoints, events } = this.#parts
     const leaves = new CommitLeaves(this.#tree.mark())
-    for (let position = Number(from); position <= Number(to); ) {
-      const read = await this.#readPart(row, { position, last: Number(to), leaves })
-      if (read === 0) {
-        const text = `the events from @${position} on are missing; commit ${row.commitNo} says that it ends at @${to}`
-        findings.add({ table: 'event', key: String(position), columns: ['pos'], position: BigInt(position), text })
-        return false
-      }
-      position += read
-    }
+    const lastPos = await this.#readCommit(row, { ...span, leaves })
+    if (lastPos === null) return null
     const ruling = this.#arbiter.rule(row, { leaves, tree: this.#tree })
     if (ruling.isRepaired) this.#rebuild(row, leaves)
     this.#commitCheck.stamps(row)
@@ -135,12 +139,61 @@ export class TreeCheck {
       }
     }
     for (const { n, row: hashes } of this.#full.splice(0)) tiles.compare(BigInt(n), hashes, tileWidth)
-    if (this.#arbiter.isLost) return true
+    if (this.#arbiter.isLost) return lastPos
     const size = BigInt(this.#tree.size)
     checkpoints.compare(size, () => this.#tree.root())
     edges.compare(size, () => this.#tree.edge())
     this.#compareStart(size)
-    return true
+    return lastPos
+  }
+
+  /** Reads the events of a commit. Where the log ends elsewhere than its last commit says, the root tells which of both is right. */
+  async #readCommit(row: CommitRow, span: CommitSpan & { readonly leaves: CommitLeaves }): Promise<bigint | null> {
+    const { from, to, isLast, leaves } = span
+    let position = Number(from)
+    while (position <= Number(to)) {
+      const read = await this.#readPart(row, { position, last: Number(to), leaves })
+      position += read
+      if (read > 0) continue
+      if (isLast && this.#isRoot(row)) return this.#wrongEnd(row, BigInt(position) - 1n)
+      const text = `the events from @${position} on are missing; commit ${row.commitNo} says that it ends at @${to}`
+      this.#parts.findings.add({
+        table: 'event',
+        key: String(position),
+        columns: ['pos'],
+        position: BigInt(position),
+        text,
+      })
+      return null
+    }
+    if (!isLast || this.#isRoot(row)) return to
+    const known = leaves.parts.length
+    for (let more = 0; more < mostMore; more += 1) {
+      if ((await this.#readPart(row, { position, last: position, leaves })) === 0) break
+      if (this.#isRoot(row)) return this.#wrongEnd(row, BigInt(position))
+      position += 1
+    }
+    if (leaves.parts.length === known) return to
+    leaves.parts.splice(known)
+    this.#full = []
+    this.#tree = leaves.rebuild(this.#onTile)
+    return to
+  }
+
+  #isRoot({ root }: CommitRow): boolean {
+    return Buffer.compare(this.#tree.root(), root) === 0
+  }
+
+  #wrongEnd({ commitNo, firstPos, lastPos }: CommitRow, end: bigint): bigint {
+    const text = `commit ${commitNo} says that it ends at @${lastPos}, its last event is @${end}`
+    this.#parts.findings.add({
+      table: 'commit',
+      key: String(commitNo),
+      columns: ['last_pos'],
+      position: firstPos,
+      text,
+    })
+    return end
   }
 
   /** Reads and hashes the events up to the end of the commit or of the tile; returns how many, 0 where there are none any more. */
@@ -164,7 +217,7 @@ export class TreeCheck {
       }
       const slot = (first + at) * sha256Bytes
       if (event === null) {
-        if (at === 0 && this.#rows.isAtEnd) return 0
+        if (this.#rows.isAtEnd) break
         this.#missing(position + at)
         row.set(recordedAt(this.#reference, first + at) ?? noLeaf, slot)
       } else {
@@ -175,8 +228,8 @@ export class TreeCheck {
       events.push(event)
       tree.append()
     }
-    leaves.parts.push({ position, first, row, reference: this.#reference, events })
-    return count
+    if (events.length > 0) leaves.parts.push({ position, first, row, reference: this.#reference, events })
+    return events.length
   }
 
   /** The recorded hashes of the tile that the next leaf belongs to, and how far it is. */

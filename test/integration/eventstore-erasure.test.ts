@@ -76,6 +76,18 @@ describe('a PayloadErased event', () => {
     stop.abort()
   })
 
+  test('leaves a log that opens again, with the same tree', async () => {
+    const address = await server.createDatabase()
+    {
+      await using log = await openLog(address)
+      await log.append([write('a', [newEvent('Put', { secret: 'word' }), newEvent('Put')])])
+      await log.append(erasure(await planned(log, 1n)))
+    }
+    await using log = await openLog(address)
+    expect(log.head.position).toBe(4n)
+    expect(await findings(address)).toEqual([])
+  })
+
   test('leaves a big text that another event names, also one that names it in between', async () => {
     const address = await server.createDatabase()
     await using log = await openLog(address)
