@@ -8,8 +8,7 @@ import {
   LogClosedError,
   LogUnavailableError,
 } from '../eventstore/append-errors.ts'
-import type { AppendKind } from '../eventstore/commit-participant.ts'
-import type { AppendResult } from '../eventstore/event-store-options.ts'
+import type { AppendResult, AppendKind } from '../eventstore/event-store-options.ts'
 import type { Blob, NewEvent, StreamWrite } from '../eventstore/recorded-event.ts'
 import type { StreamFold } from '../eventstore/stream-fold.ts'
 import type { Turn } from '../eventstore/turn.ts'

@@ -1,12 +1,7 @@
 import type pg from 'pg'
+import type { AppendKind } from './event-store-options.ts'
 import type { LogReader } from './log-reader.ts'
 import type { LogHead, RecordedEvent } from './recorded-event.ts'
-
-/**
- * Whether an append may still be refused. An `intent` may: a participant that cannot take it refuses it. A `fact` has happened
- * already: it is appended whatever a participant thinks of it.
- */
-export type AppendKind = 'intent' | 'fact'
 
 /** One request's events as the participants see them before the commit: positions, revisions and time are final if it is committed. */
 export interface StagedRequest {
@@ -57,18 +52,4 @@ export interface CommitParticipant {
   statements(): readonly CommitStatement[]
   committed(): void
   dropped(): void
-}
-
-/** Something an operator must hear of, beside what the caller is told. */
-export interface LogAlarm {
-  readonly kind:
-    | 'unavailable'
-    | 'available'
-    | 'fenced'
-    | 'quarantined'
-    | 'listener-failed'
-    | 'partition-failed'
-    | 'projection-failed'
-  readonly text: string
-  readonly error?: Error
 }

@@ -1,8 +1,4 @@
-import type { CommitParticipant, LogAlarm } from './commit-participant.ts'
-import type { PostgresAddress } from './postgres-address.ts'
-import type { TileProgress } from './read-tree.ts'
-import type { RecordedEvent, StreamWrite } from './recorded-event.ts'
-import type { AppendKind } from './commit-participant.ts'
+import type { RecordedEvent } from './recorded-event.ts'
 
 /** Who holds the log, as a second opener will be told. */
 export interface WriterHolder {
@@ -74,34 +70,18 @@ export interface FenceInfo {
   readonly firstStart: boolean
 }
 
-/** How to open the log as its writer. */
-export interface EventStoreOptions {
-  readonly address: PostgresAddress
-  /** UUID of the host whose log this is; another host's log is refused. */
-  readonly hostId: string
-  readonly holder: WriterHolder
-  /** The events of the fence commit (`DaemonStarted`), expected revision `any`; at least one event. */
-  fence(info: FenceInfo): readonly StreamWrite[]
-  readonly participants?: readonly CommitParticipant[]
-  readonly limits?: Partial<EventStoreLimits>
-  /** Wall clock, microseconds since 1970. */
-  readonly nowUs?: () => bigint
-  readonly onAlarm?: (alarm: LogAlarm) => void
-  /** Hears how far the tiles of a log are that an earlier version wrote without them: they are made once, from all of its events. */
-  readonly onTreeProgress?: (progress: TileProgress) => void
-  /** Milliseconds that never step back, beside `nowUs`. */
-  readonly monotonicMs?: () => number
-  /** Hears that the wall clock was set: who owns the log appends an event of it. Stamps go on increasing all the same. */
-  readonly onClockJump?: (jump: ClockJump) => void
-  readonly signal?: AbortSignal
-}
-
 /** How the wall clock jumped, in microseconds since 1970: from what it was last seen at, to what it is, by how much against the monotonic clock. */
 export interface ClockJump {
   readonly oldUs: bigint
   readonly newUs: bigint
   readonly differenceUs: bigint
 }
+
+/**
+ * Whether an append may still be refused. An `intent` may: a participant that cannot take it refuses it. A `fact` has happened
+ * already: it is appended whatever a participant thinks of it.
+ */
+export type AppendKind = 'intent' | 'fact'
 
 /** How to append. */
 export interface AppendOptions {
@@ -137,4 +117,18 @@ export type CommitListener = (commit: Commit) => void
 export interface BlobReader {
   /** The bytes whose SHA-256 is the given lower-case hex; throws where the log has no such text. */
   read(sha256: string): Promise<Uint8Array>
+}
+
+/** Something an operator must hear of, beside what the caller is told. */
+export interface LogAlarm {
+  readonly kind:
+    | 'unavailable'
+    | 'available'
+    | 'fenced'
+    | 'quarantined'
+    | 'listener-failed'
+    | 'partition-failed'
+    | 'projection-failed'
+  readonly text: string
+  readonly error?: Error
 }

@@ -1,7 +1,6 @@
 import type pg from 'pg'
 import { checkAppend } from './append-request.ts'
 import type { AsOfFloor } from './as-of-floor.ts'
-import type { LogAlarm } from './commit-participant.ts'
 import type { CommitWriter } from './commit-writer.ts'
 import type {
   AppendOptions,
@@ -10,6 +9,7 @@ import type {
   Commit,
   CommitListener,
   EventStoreLimits,
+  LogAlarm,
 } from './event-store-options.ts'
 import type { ErasurePlan, Erasures } from './erasures.ts'
 import type { LogReader, ReadAllOptions, ReadStreamOptions } from './log-reader.ts'

@@ -6,21 +6,24 @@ import type { LogHead } from './recorded-event.ts'
 import type { LogRow } from './log-origin.ts'
 import { emptyRoot } from './merkle-hash.ts'
 
-/** Reads the log's own row, or makes the log: its row, the genesis commit and the first partitions. The caller holds the lock. */
+/**
+ * Reads the log's own row, or makes the log: its row and the genesis commit. The caller holds the lock. Throws where the log belongs to
+ * another host than the one that is wanted (null: any; a new log gets a new one).
+ */
 export async function ensureLog(
   client: ClientBase,
   {
     hostId,
     nowUs,
     partitionEvents,
-  }: { readonly hostId: string; readonly nowUs: bigint; readonly partitionEvents: bigint },
+  }: { readonly hostId: string | null; readonly nowUs: bigint; readonly partitionEvents: bigint },
 ): Promise<LogRow> {
   const before = await readLog(client)
   if (before === undefined) {
     await client.query('begin')
     await client.query('insert into log values ($1::uuid, $2::uuid, $3::int8, $4::int4, $5::int8)', [
       randomUUID(),
-      hostId,
+      hostId ?? randomUUID(),
       nowUs,
       leafFormat,
       partitionEvents,
@@ -37,7 +40,7 @@ export async function ensureLog(
   if (log.format !== leafFormat) {
     throw new LogCorruptError(`Cannot open the log: its format is ${log.format}, this program writes ${leafFormat}`)
   }
-  if (log.host_id !== hostId.toLowerCase()) {
+  if (hostId !== null && log.host_id !== hostId.toLowerCase()) {
     throw new Error(`Cannot open the log: it belongs to host "${log.host_id}", this host is "${hostId}"`)
   }
   return {

@@ -4,7 +4,7 @@ import { checkAppend } from './append-request.ts'
 import { AsOfFloor } from './as-of-floor.ts'
 import { Batch } from './batch.ts'
 import { BlobReads } from './blob-reads.ts'
-import type { CommitParticipant, LogAlarm } from './commit-participant.ts'
+import type { CommitParticipant } from './commit-participant.ts'
 import { planCommit } from './commit-plan.ts'
 import { ClockWatch } from './clock-watch.ts'
 import { CommitSender } from './commit-sender.ts'
@@ -12,7 +12,14 @@ import { CommitWriter } from './commit-writer.ts'
 import { Erasures } from './erasures.ts'
 import { CommitListeners, EventStore } from './event-store.ts'
 import { openPool } from './connection-pool.ts'
-import { defaultLimits, type EventStoreLimits, type EventStoreOptions } from './event-store-options.ts'
+import {
+  type ClockJump,
+  defaultLimits,
+  type EventStoreLimits,
+  type FenceInfo,
+  type LogAlarm,
+  type WriterHolder,
+} from './event-store-options.ts'
 import { WriterLive } from './live-log.ts'
 import { ensureLog, readHead } from './log-genesis.ts'
 import { LogNames } from './log-names.ts'
@@ -20,16 +27,41 @@ import type { LogRow } from './log-origin.ts'
 import { LogReads } from './log-reads.ts'
 import { migrate } from './migrate.ts'
 import { Partitions } from './partitions.ts'
+import type { PostgresAddress } from './postgres-address.ts'
 import { clientConfig } from './postgres-client.ts'
 import { postgresFailure } from './postgres-failure.ts'
-import type { LogHead } from './recorded-event.ts'
+import { openedWrites, thisProcess } from './opened-by.ts'
+import type { LogHead, StreamWrite } from './recorded-event.ts'
 import { RequestBook } from './request-book.ts'
 import { RequestPruner } from './request-pruner.ts'
 import { Stager } from './stager.ts'
 import { StateMemos } from './state-memos.ts'
-import { readTree } from './read-tree.ts'
+import { readTree, type TileProgress } from './read-tree.ts'
 import type { TreeFront } from './tree-front.ts'
 import { WriterSession } from './writer-session.ts'
+
+/** How to open the log as its writer. */
+export interface EventStoreOptions {
+  readonly address: PostgresAddress
+  /** UUID of the host whose log this is; another host's log is refused. Unless told whatever the log says, a new one for a new log. */
+  readonly hostId?: string
+  /** Who a second opener is told of; this process unless told. */
+  readonly holder?: WriterHolder
+  /** The events of the fence commit, expected revision `any`; at least one event. One `LogOpened` in stream `log-<log id>` unless told. */
+  readonly fence?: (info: FenceInfo) => readonly StreamWrite[]
+  readonly participants?: readonly CommitParticipant[]
+  readonly limits?: Partial<EventStoreLimits>
+  /** Wall clock, microseconds since 1970. */
+  readonly nowUs?: () => bigint
+  readonly onAlarm?: (alarm: LogAlarm) => void
+  /** Hears how far the tiles of a log are that an earlier version wrote without them: they are made once, from all of its events. */
+  readonly onTreeProgress?: (progress: TileProgress) => void
+  /** Milliseconds that never step back, beside `nowUs`. */
+  readonly monotonicMs?: () => number
+  /** Hears that the wall clock was set: who owns the log appends an event of it. Stamps go on increasing all the same. */
+  readonly onClockJump?: (jump: ClockJump) => void
+  readonly signal?: AbortSignal
+}
 
 const poolConnections = 8
 // The longest single query is the comparison of a whole read model in a replay check.
@@ -54,6 +86,13 @@ export async function openEventStore(options: EventStoreOptions): Promise<EventS
   }
 }
 
+interface Fencing {
+  readonly partitions: Partitions
+  /** Up to when former writers gave answers. */
+  readonly asOfUs: bigint
+  readonly log: LogRow
+}
+
 interface Fenced {
   readonly head: LogHead
   readonly tree: TreeFront
@@ -64,6 +103,7 @@ class Opening {
   readonly #limits: EventStoreLimits
   readonly #nowUs: () => bigint
   readonly #alarm: (alarm: LogAlarm) => void
+  readonly #holder: WriterHolder
   readonly #stop = new AbortController()
   readonly #signal: AbortSignal
   readonly #pool: pg.Pool
@@ -83,6 +123,7 @@ class Opening {
     this.#limits = { ...defaultLimits, ...options.limits }
     this.#nowUs = options.nowUs ?? (() => BigInt(Date.now()) * 1000n)
     this.#alarm = options.onAlarm ?? (() => undefined)
+    this.#holder = options.holder ?? thisProcess()
     this.#signal = AbortSignal.any([this.#stop.signal, ...(options.signal === undefined ? [] : [options.signal])])
     this.#pool = openPool({
       ...clientConfig(options.address, 'chronovisor reader'),
@@ -90,7 +131,7 @@ class Opening {
       query_timeout: readTimeoutMs,
     })
     const onLost = (error: Error) => this.#writer?.connectionLost(error)
-    this.#session = new WriterSession({ address: options.address, holder: options.holder, onLost })
+    this.#session = new WriterSession({ address: options.address, holder: this.#holder, onLost })
     this.#live = new WriterLive(this.#limits)
     this.#reads = new LogReads(this.#pool, { live: this.#live })
     this.#names = new LogNames(this.#pool, this.#limits)
@@ -109,12 +150,12 @@ class Opening {
     await this.#session.open({ lockWaitMs: limits.lockWaitMs, signal: this.#signal })
     await migrate(this.#session.client)
     const asOfUs = await this.#session.recordHolder()
-    const wanted = { hostId: options.hostId, nowUs: this.#nowUs(), partitionEvents: limits.partitionEvents }
+    const wanted = { hostId: options.hostId ?? null, nowUs: this.#nowUs(), partitionEvents: limits.partitionEvents }
     const log = await ensureLog(this.#session.client, wanted)
     const before = await readHead(this.#session.client)
     const from = { nextPosition: before.position + 1n, size: log.partitionEvents, alarm: this.#alarm }
     const partitions = new Partitions(this.#pool, from)
-    const { head, tree } = await this.#fence(partitions, asOfUs)
+    const { head, tree } = await this.#fence({ partitions, asOfUs, log })
     this.#live.ring.restart(head.position + 1n)
     await this.#requests.open()
     const { writer, store } = this.#assemble({ head, tree, log }, partitions)
@@ -142,8 +183,8 @@ class Opening {
   }
 
   /** The first commit: waits for whatever a dying writer still has in flight, and where that wins, starts again after it. */
-  async #fence(partitions: Partitions, asOfUs: bigint): Promise<Fenced> {
-    const { onTreeProgress } = this.#options
+  async #fence({ partitions, asOfUs, log }: Fencing): Promise<Fenced> {
+    const { onTreeProgress, fence = () => openedWrites(log, this.#holder) } = this.#options
     for (let tries = 1; ; tries += 1) {
       await this.#names.open()
       const before = await readHead(this.#session.client)
@@ -157,7 +198,7 @@ class Opening {
       const recordedAtUs = now > floor ? now : floor + 1n
       const epoch = before.epoch + 1
       const batch = new Batch(before, { names: this.#names, memos: this.#memos, recordedAtUs, epoch })
-      const writes = this.#options.fence({ epoch, firstStart: before.position === -1n })
+      const writes = fence({ epoch, firstStart: before.position === -1n })
       const append = checkAppend(writes, this.#limits)
       if (append.eventCount === 0) throw new InvalidAppendError('Cannot open the log: the fence commit has no event')
       await batch.loadNames([append])

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
-import type { LogAlarm } from './commit-participant.ts'
+import type { LogAlarm } from './event-store-options.ts'
 import { messageOf } from './postgres-failure.ts'
 
 /** Where partitions are made: after which position, of which size, and who hears of failures. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { LogAlarm } from '../eventstore/commit-participant.ts'
+import type { LogAlarm } from '../eventstore/event-store-options.ts'
 import type { LogReader } from '../eventstore/log-reader.ts'
 import { messageOf, postgresFailure } from '../eventstore/postgres-failure.ts'
 import { BatchTaker } from './batch-taker.ts'

@@ -1,4 +1,4 @@
-import type { AppendKind } from '../eventstore/commit-participant.ts'
+import type { AppendKind } from '../eventstore/event-store-options.ts'
 import type { RecordedEvent } from '../eventstore/recorded-event.ts'
 import { type DeadLetter, DeadLetters, letterKey } from './dead-letters.ts'
 import { MissingRowsError, type PartialTables } from './partial-tables.ts'

@@ -1,10 +1,10 @@
 import type {
   CommitParticipant,
   CommitStatement,
-  LogAlarm,
   ParticipantContext,
   StagedRequest,
 } from '../eventstore/commit-participant.ts'
+import type { LogAlarm } from '../eventstore/event-store-options.ts'
 import type { LogHead } from '../eventstore/recorded-event.ts'
 import { BackgroundProjection } from './background-projection.ts'
 import { type CatchUpProgress, catchUp } from './catch-up.ts'

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import type { LogAlarm } from '../../src/eventstore/commit-participant.ts'
+import type { LogAlarm } from '../../src/eventstore/event-store-options.ts'
 import type { EventStore } from '../../src/eventstore/event-store.ts'
 import { collect, newEvent, openLog, write } from '../support/log-kit.ts'
 import { ScratchPostgres } from '../support/scratch-postgres.ts'

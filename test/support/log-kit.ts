@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { EventStore } from '../../src/eventstore/event-store.ts'
-import type { EventStoreOptions } from '../../src/eventstore/event-store-options.ts'
-import { openEventStore } from '../../src/eventstore/open-event-store.ts'
+import { type EventStoreOptions, openEventStore } from '../../src/eventstore/open-event-store.ts'
 import type { PostgresAddress } from '../../src/eventstore/postgres-address.ts'
 import type { NewEvent, RecordedEvent, StreamWrite } from '../../src/eventstore/recorded-event.ts'
 
