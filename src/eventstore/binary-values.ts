@@ -5,6 +5,9 @@ const int8Type = 20
 const uuidType = 2950
 const byteaType = 17
 const textType = 25
+const timestamptzType = 1184
+// Where PostgreSQL counts from: 2000-01-01, in microseconds since 1970
+const timestampOriginUs = 946_684_800_000_000n
 const uuidBytes = 16
 // Of an array (array_send): dimensions, whether it has nulls, element type, count, first index
 const arrayHeadBytes = 20
@@ -61,6 +64,14 @@ export function int8Array(values: readonly bigint[]): Buffer {
   return bytes
 }
 
+/** An array of int8, or null. */
+export function nullableInt8Array(values: readonly (bigint | null)[]): Buffer {
+  return arrayOfValues(
+    int8Type,
+    values.map((value) => (value === null ? null : int8Value(value))),
+  )
+}
+
 /** An array of int4. */
 export function int4Array(values: readonly number[]): Buffer {
   const bytes = arrayOf(int4Type, values.length, 4 * values.length)
@@ -88,7 +99,7 @@ export function uuidArray(texts: readonly string[]): Buffer {
 
 /** An array of text. */
 export function textArray(values: readonly string[]): Buffer {
-  return bytesArray(
+  return arrayOfValues(
     textType,
     values.map((value) => Buffer.from(value)),
   )
@@ -96,19 +107,33 @@ export function textArray(values: readonly string[]): Buffer {
 
 /** An array of bytea. */
 export function byteaArray(values: readonly Uint8Array[]): Buffer {
-  return bytesArray(byteaType, values)
+  return arrayOfValues(byteaType, values)
 }
 
-function bytesArray(type: number, values: readonly Uint8Array[]): Buffer {
+/** An array of timestamptz, from microseconds since 1970. */
+export function timestamptzArray(timesUs: readonly (bigint | null)[]): Buffer {
+  return arrayOfValues(
+    timestamptzType,
+    timesUs.map((timeUs) => (timeUs === null ? null : int8Value(timeUs - timestampOriginUs))),
+  )
+}
+
+/** An array of values of any type (its number in the catalogue, pg_type.oid) that are in binary form already, or null. */
+export function arrayOfValues(type: number, values: readonly (Uint8Array | null)[]): Buffer {
   let size = 0
-  for (const value of values) size += value.length
+  for (const value of values) size += value?.length ?? 0
   const bytes = arrayOf(type, values.length, size)
   const view = viewOf(bytes)
   let at = arrayHeadBytes
   for (const value of values) {
-    view.setInt32(at, value.length)
-    bytes.set(value, at + 4)
-    at += 4 + value.length
+    view.setInt32(at, value?.length ?? -1)
+    at += 4
+    if (value === null) {
+      view.setInt32(4, 1)
+      continue
+    }
+    bytes.set(value, at)
+    at += value.length
   }
   return bytes
 }

@@ -20,6 +20,8 @@ const byKeyOnly = [
   'enable_seqscan=off',
   'enable_hashjoin=off',
   'enable_mergejoin=off',
+  'enable_bitmapscan=off',
+  'enable_material=off',
   'jit=off',
 ]
 

@@ -39,7 +39,7 @@ export class PreparedStatements {
   newName(): string {
     if (this.#named >= this.#most) return ''
     this.#named += 1
-    return `statement_${this.#named}`
+    return `s${String(this.#named).padStart(4, '0')}`
   }
 
   add(statement: CommitStatement, name: string): void {
