@@ -16,13 +16,16 @@ import { type BackupKind, backupKinds } from './backup-kinds.ts'
 /** Version of the form of files and manifest. */
 export const backupFormat = 1
 
-/** Bytes of the parts of a file. */
+/** Bytes of the head of a file. */
 export const fileHeadBytes = 48
+/** Bytes of the head of a page. */
 export const pageHeadBytes = 56
+/** Bytes of the end of a file. */
 export const fileEndBytes = 48
 
-/** A page is closed at this many rows, or when its rows have this many bytes, whichever comes first. */
+/** A page is closed at this many rows, */
 export const pageRows = 1_000
+/** or when its rows have this many bytes, whichever comes first. */
 export const pageRowsBytes = 1 << 20
 /** The longest rows of one page that are believed: a page of one big text. */
 export const longestPageBytes = 256 << 20
