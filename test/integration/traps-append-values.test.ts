@@ -19,9 +19,17 @@ import { defaultLimits } from '../../src/eventstore/event-store-options.ts'
 import { LogNames } from '../../src/eventstore/log-names.ts'
 import { LogReads } from '../../src/eventstore/log-reads.ts'
 import type { PostgresAddress } from '../../src/eventstore/postgres-address.ts'
-import { clientConfig } from '../../src/eventstore/postgres-client.ts'
+import { clientConfig, writerConfig } from '../../src/eventstore/postgres-client.ts'
+import { PreparedStatements, sendStatements } from '../../src/eventstore/send-statements.ts'
 import { StateMemos } from '../../src/eventstore/state-memos.ts'
 import { emptyFront } from '../../src/eventstore/tree-front.ts'
+import { projection } from '../../src/readmodel/projection.ts'
+import { createTables } from '../../src/readmodel/projection-tables.ts'
+import { RowHistory } from '../../src/readmodel/row-history.ts'
+import { RowOverlay } from '../../src/readmodel/row-overlay.ts'
+import { rowWrites } from '../../src/readmodel/row-writes.ts'
+import { readColumns } from '../../src/readmodel/table-columns.ts'
+import { table, upsert } from '../../src/readmodel/table.ts'
 import { uuidV7 } from '../../src/util/uuid-v7.ts'
 import { moved, opened } from '../support/account-events.ts'
 import { accountModels } from '../support/account-projection.ts'
@@ -110,6 +118,47 @@ describe('T14: numbers over 2^53', () => {
     )
     await client.end()
   })
+})
+
+describe('T27: a plan made while a table was empty', () => {
+  const tiny = table<{ readonly id: bigint; readonly n: bigint }>()('tiny', ['id'])
+  const owner = projection()({ name: 'tiny', version: 1, live: true, tables: { tiny }, on: {} })
+  const sql = 'create table tiny (id bigint not null, n bigint not null, like temporal_row including comments)'
+
+  test('goes by key when it is full: a version is closed without a look at the others', async () => {
+    const address = await server.createDatabase()
+    await (await openLog(address)).close()
+    const client = new pg.Client(writerConfig(address))
+    await client.connect()
+    await client.query('begin')
+    await createTables(client, owner, { schema: 'public', sql })
+    await client.query('commit')
+    const columns = await readColumns(client, { schema: 'public', table: tiny })
+    const [close] = rowWrites(changedRow(), { columns, schema: 'public' })
+    if (close === undefined) throw new Error('There is nothing to close')
+    const prepared = new PreparedStatements()
+    await sendStatements(client, [{ ...close, expectedRows: null }], prepared)
+    const fill =
+      'insert into tiny (id, n, from_position, valid_from) select n, 0, n, now() from generate_series(1, 20000) as n'
+    await server.run(address.database ?? '', fill)
+    await sendStatements(client, [{ ...close, expectedRows: null }], prepared)
+    await client.end() // then it tells what it has read
+    const { rows } = await server.run(
+      address.database ?? '',
+      `select n_tup_upd::int4 as closed, (seq_tup_read + idx_tup_fetch)::int4 as read from pg_stat_user_tables where relname = 'tiny'`,
+    )
+    expect(rows).toEqual([{ closed: 1, read: expect.toSatisfy((read: number) => read < 10) }])
+  })
+
+  /** A row that was there at position 7 and is changed at position 9. */
+  function changedRow(): RowHistory {
+    const history = new RowHistory(new RowOverlay(tiny))
+    history.apply(upsert(tiny, { id: 7n, n: 0n }), { at: { position: 7n, timeUs: 7n }, journal: [] })
+    history.overlay.commit()
+    history.clear()
+    history.apply(upsert(tiny, { id: 7n, n: 1n }), { at: { position: 9n, timeUs: 9n }, journal: [] })
+    return history
+  }
 })
 
 describe('T28: a parameter without a type', () => {
