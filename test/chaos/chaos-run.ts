@@ -87,6 +87,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   })
   writer.start()
   if (!(await writer.serves(settleLimitMs))) throw new Error('Cannot begin: no writer came to serve')
+  // Whatever is lost from here on, there is a log to come back to.
+  await cluster.server.run('postgres', 'checkpoint')
   await using hosts = new AsyncDisposableStack()
   const consumers = names
     .filter((name) => name !== 'inside')
@@ -97,7 +99,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const phases = new Phases(options.signal)
   const { stop, end } = phases
   const trace = (line: string) => options.trace(`${recorder.operations.length} operations; ${line}`)
-  const driver = new FaultDriver({ cluster, writer, consumers, findings, signal: stop }, { seed, trace })
+  const acknowledged = () => recorder.acknowledged
+  const driver = new FaultDriver({ cluster, writer, consumers, findings, signal: stop }, { seed, trace, acknowledged })
   const clients = Array.from({ length: options.clients }, (_, number) =>
     new ChaosClient({
       number,

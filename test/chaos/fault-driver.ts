@@ -17,20 +17,31 @@ export interface FaultPace {
   readonly only?: readonly string[]
 }
 
+/** How likely a fault strikes although the one before is not overcome yet. */
+const strikesAtOnce = 0.25
+const progressAcknowledged = 20
+const progressLimitMs = 8_000
+
+/** What a driver hears and tells. */
+export interface FaultDriverOptions {
+  readonly seed: number
+  readonly trace: (line: string) => void
+  /** Appends acknowledged so far: while nothing gets on, a fault would hit nothing. */
+  readonly acknowledged: () => number
+}
+
 /** Brings faults upon a run until the signal, by the seed. */
 export class FaultDriver {
   readonly #tools: FaultTools
   readonly #kills: Record<Victim, number> = { writer: 0, server: 0, backend: 0, consumer: 0 }
   readonly #byName = new Map<string, number>()
   readonly #random: { readonly choices: SeededRandom; readonly cuts: SeededRandom }
-  readonly #trace: (line: string) => void
+  readonly #options: FaultDriverOptions
   #cuts = 0
 
-  constructor(
-    tools: Omit<FaultTools, 'random' | 'killed'>,
-    { seed, trace }: { readonly seed: number; readonly trace: (line: string) => void },
-  ) {
-    this.#trace = trace
+  constructor(tools: Omit<FaultTools, 'random' | 'killed'>, options: FaultDriverOptions) {
+    const { seed } = options
+    this.#options = options
     this.#random = { choices: new SeededRandom(seed, 'faults'), cuts: new SeededRandom(seed, 'cuts') }
     this.#tools = {
       ...tools,
@@ -59,12 +70,23 @@ export class FaultDriver {
     )
     while (possible.length > 0) {
       await pause(this.#random.choices.between(leastPauseMs, mostPauseMs), signal)
+      if (!this.#random.choices.chance(strikesAtOnce)) await this.#progress()
       if (signal.aborted) return
       const fault = this.#random.choices.weighted(possible)
       this.#byName.set(fault.name, (this.#byName.get(fault.name) ?? 0) + 1)
       const begun = performance.now()
       await fault.act(this.#tools)
-      this.#trace(`${fault.name}: ${(performance.now() - begun).toFixed(0)} ms`)
+      this.#options.trace(`${fault.name}: ${(performance.now() - begun).toFixed(0)} ms`)
+    }
+  }
+
+  /** Waits until something was appended since, but not for long: what does not get on by itself is hit again. */
+  async #progress(): Promise<void> {
+    const wanted = this.#options.acknowledged() + progressAcknowledged
+    const deadline = performance.now() + progressLimitMs
+    while (this.#options.acknowledged() < wanted && performance.now() < deadline) {
+      if (this.#tools.signal.aborted) return
+      await sleep(20)
     }
   }
 

@@ -18,7 +18,7 @@ const faultsFor: Readonly<Record<BrokenName, Pick<ChaosOptions, 'faults' | 'cuts
 }
 
 function often(only: readonly string[]) {
-  return { faults: { leastPauseMs: 300, mostPauseMs: 700, only }, atLeast: { kills: 2, acknowledged: 150 } }
+  return { faults: { leastPauseMs: 300, mostPauseMs: 700, only }, atLeast: { kills: 2, acknowledged: 80 } }
 }
 
 function run(options: Partial<ChaosOptions>): Promise<ChaosResult> {
