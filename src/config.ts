@@ -23,6 +23,9 @@ export interface Config {
   readonly vncPortLast: number
   /** Longest wait for a domain that somebody else changes, in milliseconds. */
   readonly jobWaitMs: number
+  /** A checkpoint of the log is signed after so many events, and after so many minutes in which there were any. */
+  readonly checkpointEvents: number
+  readonly checkpointMinutes: number
   /** Where the EventStoreDB protocol is served; null = nowhere. */
   readonly grpc: GrpcListen | null
 }
@@ -92,6 +95,18 @@ export const settings = [
     meaning: 'longest wait for a domain that somebody else changes',
   },
   {
+    flag: 'checkpoint-events',
+    variable: 'CHRONOVISOR_CHECKPOINT_EVENTS',
+    value: 'N',
+    meaning: 'sign a checkpoint of the log after so many events',
+  },
+  {
+    flag: 'checkpoint-minutes',
+    variable: 'CHRONOVISOR_CHECKPOINT_MINUTES',
+    value: 'N',
+    meaning: 'sign a checkpoint after so many minutes in which there were events',
+  },
+  {
     flag: 'grpc',
     variable: 'CHRONOVISOR_GRPC',
     value: 'ADDRESS',
@@ -115,6 +130,14 @@ const parsers = {
   'vnc-port-first': portText,
   'vnc-port-last': portText,
   'job-wait-ms': v.pipe(v.string(), v.regex(/^\d{1,7}$/), v.transform(Number)),
+  'checkpoint-events': v.pipe(v.string(), v.regex(/^\d{1,9}$/), v.transform(Number), v.minValue(1)),
+  'checkpoint-minutes': v.pipe(
+    v.string(),
+    v.regex(/^\d{1,5}$/),
+    v.transform(Number),
+    v.minValue(1),
+    v.maxValue(10_080),
+  ),
 }
 
 /** Reads the configuration from flags (by their names), variables, and the file of `--config` or CHRONOVISOR_CONFIG. Throws {@link ConfigError}. */
@@ -142,6 +165,14 @@ export function readConfig(
     vncPortFirst: parse(parsers['vnc-port-first'], { flag: 'vnc-port-first', value: raw['vnc-port-first'] ?? '5900' }),
     vncPortLast: parse(parsers['vnc-port-last'], { flag: 'vnc-port-last', value: raw['vnc-port-last'] ?? '6899' }),
     jobWaitMs: parse(parsers['job-wait-ms'], { flag: 'job-wait-ms', value: raw['job-wait-ms'] ?? '30000' }),
+    checkpointEvents: parse(parsers['checkpoint-events'], {
+      flag: 'checkpoint-events',
+      value: raw['checkpoint-events'] ?? '100000',
+    }),
+    checkpointMinutes: parse(parsers['checkpoint-minutes'], {
+      flag: 'checkpoint-minutes',
+      value: raw['checkpoint-minutes'] ?? '60',
+    }),
     grpc: raw.grpc === undefined || raw.grpc === '' ? null : parseGrpc(raw.grpc),
   }
   if (config.vncPortFirst > config.vncPortLast)

@@ -7,6 +7,7 @@ import { daemonContext } from './commands/daemon-caller.ts'
 import type { Host, Log } from './commands/host.ts'
 import { projectionControl } from './commands/projection-control.ts'
 import { liveDefinition, nextDefinition } from './commands/live-definition.ts'
+import { logControl } from './commands/log-control.ts'
 import { LiveTexts } from './commands/read-texts.ts'
 import { reconcileAll, reconcileUnsettled } from './commands/reconcile.ts'
 import { record } from './commands/record.ts'
@@ -129,6 +130,7 @@ class RunningDaemon implements Daemon {
         commands: commandService(host),
         replayCheck: async () => await log.models.replayCheck(),
         projections: projectionControl(host, log.models),
+        log: logControl(host, { store: log.store, checkpoints: log.checkpoints }),
         host: connectionFacts(host, machine),
         domains: {
           definition: (domain, { inactive }) =>

@@ -23,7 +23,10 @@ import { encodeMetadata } from './events/metadata.ts'
 import { nodeStream } from './events/stream-names.ts'
 import type { LogAlarm } from './eventstore/event-store-options.ts'
 import type { EventStore } from './eventstore/event-store.ts'
+import { CheckpointKeeper } from './eventstore/checkpoint-keeper.ts'
+import { logOrigin } from './eventstore/log-origin.ts'
 import { openEventStore } from './eventstore/open-event-store.ts'
+import { openSigningKey } from './eventstore/signing-key.ts'
 import type { Database } from './open-database.ts'
 import type { CatchUpProgress } from './readmodel/catch-up.ts'
 import { ReadModels } from './readmodel/read-models.ts'
@@ -52,6 +55,8 @@ export interface OpenLog extends AsyncDisposable {
   /** Calls back each time the log can be written again after it was away. */
   onAvailable(listener: () => void): void
   readonly models: ReadModels
+  /** Signs checkpoints; null where that is not possible, which was said in the daemon's own log. */
+  readonly checkpoints: CheckpointKeeper | null
   /** Brings the texts of all current definitions into memory. */
   loadTexts(texts: Texts): Promise<void>
 }
@@ -84,25 +89,19 @@ export async function openLog(parts: {
     participants: [models],
     onAlarm: (alarm) => alarms.take(alarm),
     onClockJump: (jump) => jumps.take(jump),
+    onTreeProgress: (progress) =>
+      logger.info({ ...progress }, 'Making the tiles of a log that an earlier version wrote'),
   })
   jumps.attach(store)
   const { view } = models
+  const checkpoints = await keepCheckpoints(store, { config, logger })
   return {
     store,
     hostId,
+    checkpoints,
     fenced: alarms.fenced,
     onAvailable: (listener) => alarms.onAvailable(listener),
-    rows: {
-      definitions: view.rows(domainDefinitionsTable),
-      states: view.rows(domainStatesTable),
-      layers: view.rows(diskLayersTable),
-      jobs: view.rows(blockJobsTable),
-      snapshots: view.rows(snapshotsTable),
-      snapshotDisks: view.rows(snapshotDisksTable),
-      emulators: view.rows(emulatorsTable),
-      claims: view.rows(claimsTable),
-      intents: view.rows(openIntentsTable),
-    },
+    rows: liveRows(view),
     models,
     async loadTexts(texts) {
       const definitions = [...view.rows(domainDefinitionsTable).all()].map((row) => row.definition_sha256)
@@ -113,8 +112,45 @@ export async function openLog(parts: {
     },
     async [Symbol.asyncDispose]() {
       await models.close()
+      await checkpoints?.[Symbol.asyncDispose]()
       await store.close()
     },
+  }
+}
+
+/** The rows that the daemon serves from. */
+function liveRows(view: ReadModels['view']): LiveRows {
+  return {
+    definitions: view.rows(domainDefinitionsTable),
+    states: view.rows(domainStatesTable),
+    layers: view.rows(diskLayersTable),
+    jobs: view.rows(blockJobsTable),
+    snapshots: view.rows(snapshotsTable),
+    snapshotDisks: view.rows(snapshotDisksTable),
+    emulators: view.rows(emulatorsTable),
+    claims: view.rows(claimsTable),
+    intents: view.rows(openIntentsTable),
+  }
+}
+
+/** Signs what the log is, from now to its end. What stands in the way is said, and holds nothing else up. */
+async function keepCheckpoints(
+  store: EventStore,
+  { config, logger }: { readonly config: Config; readonly logger: Logger },
+): Promise<CheckpointKeeper | null> {
+  const onProblem = (error: Error) => logger.error({ err: error }, 'No checkpoint of the log was signed')
+  try {
+    return await CheckpointKeeper.start({
+      store,
+      signer: openSigningKey(join(config.stateDir, 'log-signing-key'), logOrigin(store.log)),
+      anchorPath: join(config.stateDir, 'log-checkpoint'),
+      everyEvents: config.checkpointEvents,
+      everyMs: config.checkpointMinutes * 60_000,
+      onProblem,
+    })
+  } catch (error) {
+    onProblem(error instanceof Error ? error : new Error(String(error)))
+    return null
   }
 }
 

@@ -45,6 +45,11 @@ export class CheckpointKeeper implements AsyncDisposable {
     return keeper
   }
 
+  /** The public key that verifies what is signed. */
+  get verifierKey(): string {
+    return this.#options.signer.verifier.key
+  }
+
   /** Signs the head and returns the note. Throws where that must not be done. */
   async sign(): Promise<string> {
     const note = await this.#options.store.signCheckpoint(await this.#checkedSigner())

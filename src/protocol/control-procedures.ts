@@ -74,4 +74,14 @@ export const controlProcedures = {
   ),
   /** How far each projection is, with its dead letters and its tables. The report is JSON. */
   projectionStatus: procedure(9, 'PROJECTION_STATUS', nothing, struct({ report: string }), query),
+  /** Signs what the log is now; the same note again as long as nothing is appended. With the key that verifies it. */
+  checkpointSign: procedure(10, 'CHECKPOINT_SIGN', nothing, struct({ note: string, key: string }), { class: 'shared' }),
+  /** Takes the data of an event away for good. `position`: of the event that records it; `texts`: big texts that went with it. */
+  payloadErase: procedure(
+    11,
+    'PAYLOAD_ERASE',
+    struct({ position: i64, reason: string }),
+    struct({ stream: string, type: string, dataSha256: string, texts: u32, position: i64 }),
+    { class: 'shared' },
+  ),
 } as const

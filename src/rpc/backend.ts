@@ -1,4 +1,5 @@
 import type { Commands } from '../commands/commands.ts'
+import type { LogControl } from '../commands/log-control.ts'
 import type { ProjectionControl } from '../commands/projection-control.ts'
 import type { DomainView, Reads, ReadTexts } from '../commands/reads.ts'
 import type { DomainDef } from '../conf/domain-def.ts'
@@ -16,6 +17,8 @@ export interface RpcBackend extends ServedDriver {
   readonly domains: DomainFacts
   /** Replays the log and compares the result with what serves; absent where there is no log to replay. */
   replayCheck?(): Promise<ReplayReport>
+  /** Signatures over the log, and erasures in it; absent where there is no log. */
+  readonly log?: LogControl
   /** What operators may have the read models do; absent where there is no log. */
   readonly projections?: ProjectionControl
 }

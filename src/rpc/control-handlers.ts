@@ -1,3 +1,4 @@
+import type { LogControl } from '../commands/log-control.ts'
 import type { ProjectionControl } from '../commands/projection-control.ts'
 import type { controlProcedures } from '../protocol/control-procedures.ts'
 import { Fault } from '../util/fault.ts'
@@ -45,6 +46,17 @@ export const controlHandlers: Handlers<typeof controlProcedures, Call> = {
   async projectionStatus({ connection, caller }) {
     return { report: jsonOf(await projectionsOf(connection, caller).status()) }
   },
+  async checkpointSign({ connection, caller }) {
+    return await logOf(connection, caller).signCheckpoint()
+  },
+  async payloadErase({ connection, caller }, wanted) {
+    return await logOf(connection, caller).erasePayload(caller, wanted)
+  },
+}
+
+function logOf({ backend }: Call['connection'], { procedure }: Call['caller']): LogControl {
+  if (backend.log === undefined) throw new Fault('no_support', procedure)
+  return backend.log
 }
 
 function projectionsOf({ backend }: Call['connection'], { procedure }: Call['caller']): ProjectionControl {
