@@ -116,6 +116,8 @@ describe.skipIf(!requireTool('npm-registry'))('the package, installed into an em
       expect.arrayContaining([
         'src/launcher.js',
         'dist/src/main.js',
+        'dist/src/eventstore-library.d.ts',
+        'dist/src/readmodel-library.d.ts',
         'dist/projections/domain-states.js',
         'migrations/0001-log.sql',
         'fixtures/chronovisor.service',
@@ -133,6 +135,60 @@ describe.skipIf(!requireTool('npm-registry'))('the package, installed into an em
     expect(help.out).toMatch(/^Usage: chronovisor /)
     expect(help.out).toContain('Commands:\n  daemon')
     expect(help.status).toBe(0)
+  })
+
+  test.each([
+    {
+      name: 'eventstore-example',
+      prints: [
+        'refused: Cannot append to stream "account-ada": its last revision is 1, expected was revision 0',
+        'account-ada 0 AccountOpened {"owner":"Ada","cents":"10000"}',
+        'account-ada 1 MoneyWithdrawn {"cents":"2500"}',
+        "told MoneyWithdrawn { cents: '2500' }",
+        "told MoneyDeposited { cents: '2500' }",
+        'the log ends at 4',
+      ],
+    },
+    {
+      name: 'readmodel-example',
+      prints: [
+        'refused: Error: Cannot book -500 on ada: that leaves -350',
+        "now { account: 'ada', cents: 150n }",
+        "then { account: 'ada', cents: 100n }",
+        'rebuilt { identical: true, switched: true }',
+        'replayed true',
+      ],
+    },
+  ])('is a library: $name.ts runs as it stands, on the embedded server', async ({ name, prints }) => {
+    cpSync(join(projectRoot, `test/examples/${name}.ts`), join(home, `${name}.ts`))
+    const ran = await run([process.execPath, `${name}.ts`, join(directory, name)])
+    expect({ ...ran, out: ran.out.trimEnd().split('\n') }).toMatchObject({ status: 0, out: prints })
+    expect(processesNaming(join(directory, name))).toEqual([])
+  })
+
+  test('declares its types completely: strict programs compile, with no declarations but its own', async () => {
+    const options = {
+      ...{ target: 'esnext', module: 'nodenext', strict: true, exactOptionalPropertyTypes: true, noEmit: true },
+      ...{ skipLibCheck: false, verbatimModuleSyntax: true, noUncheckedIndexedAccess: true, types: [] },
+    }
+    const compile = async (folder: string, more: object): Promise<Captured> => {
+      writeFileSync(join(home, folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: { ...options, ...more } }))
+      return await run([join(projectRoot, 'node_modules/.bin/tsc'), '-p', join(home, folder)])
+    }
+    mkdirSync(join(home, 'strict'))
+    writeFileSync(join(home, 'strict/package.json'), '{ "type": "module" }')
+    writeFileSync(
+      join(home, 'strict/all.ts'),
+      `export * from 'chronovisor/eventstore'\nexport * as readmodel from 'chronovisor/readmodel'\n`,
+    )
+    expect(await compile('strict', {})).toMatchObject({ out: '', status: 0 })
+    mkdirSync(join(home, 'examples'))
+    writeFileSync(join(home, 'examples/package.json'), '{ "type": "module" }')
+    cpSync(join(projectRoot, 'test/examples'), join(home, 'examples'), { recursive: true })
+    const typeRoots = [join(projectRoot, 'node_modules/@types')]
+    expect(await compile('examples', { types: ['node'], typeRoots })).toMatchObject({ out: '', status: 0 })
+    const { err, status } = await run([process.execPath, '-e', "require('chronovisor/dist/src/main.js')"])
+    expect([status, err]).toEqual([1, expect.stringContaining('ERR_PACKAGE_PATH_NOT_EXPORTED')])
   })
 
   test('npx chronovisor daemon serves virsh as it printed, and the CLI finds it; SIGTERM ends all of it', async () => {
