@@ -111,7 +111,8 @@ function sevElement(sev: SevDocument): XmlElement {
   ])
 }
 
-function sgxElement(sgx: SgxDocument): XmlElement {
+/** Memory that is kept from everything but the program in it, as both the capability document and the domain capabilities have it. */
+export function sgxElement(sgx: SgxDocument): XmlElement {
   const sections = sgx.sections.map(({ node, sizeKib }) =>
     tree('section', { node: String(node), size: String(sizeKib), unit: 'KiB' }),
   )

@@ -1,0 +1,81 @@
+import { describeGuestCpu, type HostCpuFacts } from './describe-guest-cpu.ts'
+import type { DomainCapabilities } from './domain-capabilities.ts'
+import type { Accelerator, EmulatorDocument, MachineDocument } from './emulator-document.ts'
+import { chooseFirmware, type FirmwareDescriptor } from './firmware-descriptor.ts'
+import { deviceRows, groupFor, memoryBackingRow } from './guest-device-table.ts'
+import { describeFeatures, type SevHostFacts } from './guest-feature-table.ts'
+import type { GuestKind, GuestVirtType } from './guest-kind.ts'
+
+/** The guest that a client asks about. */
+export interface GuestQuestion {
+  readonly virtType: GuestVirtType
+  /** Name or alias of a machine type; null: the emulator's first. */
+  readonly machine: string | null
+}
+
+/** What the emulator cannot say: facts of the host. */
+export interface GuestHostFacts {
+  readonly cpu: HostCpuFacts
+  readonly sev: SevHostFacts | null
+  /** Firmware files that a definition may name as its loader. */
+  readonly loaders: readonly string[]
+  /** Firmware that is chosen for a definition which names none. */
+  readonly firmware: readonly FirmwareDescriptor[]
+}
+
+const acceleratorOf: Readonly<Record<GuestVirtType, Accelerator>> = { kvm: 'kvm', hvf: 'hvf', qemu: 'tcg' }
+
+/**
+ * Describes what a guest of an emulator may be given. Pure, and no judge: whether the emulator has that machine type and virtualization
+ * type is the caller's to ask; where it has not, the description has no machine or no `maxVcpus`.
+ */
+export function describeDomainCapabilities(
+  document: EmulatorDocument,
+  { virtType, machine }: GuestQuestion,
+  host: GuestHostFacts,
+): DomainCapabilities {
+  const type = acceleratorOf[virtType]
+  const accelerator = document.accelerators.find((each) => each.type === type) ?? null
+  const own = chooseMachine(accelerator?.machines ?? [], machine)
+  const named =
+    own ??
+    chooseMachine(
+      document.accelerators.flatMap(({ machines }) => machines),
+      machine,
+    )
+  const guest: GuestKind = {
+    arch: document.arch,
+    virtType,
+    machine: named?.name ?? '',
+    flags: new Set(document.flags),
+  }
+  const firmware = chooseFirmware(host.firmware, guest)
+  return {
+    emulator: document.emulator,
+    virtType,
+    machine: named?.name ?? null,
+    arch: document.arch,
+    maxVcpus: own === undefined || own.maxCpus === 0 ? null : own.maxCpus,
+    iothreads: true,
+    firmware: firmware.types,
+    loader: {
+      name: 'loader',
+      supported: true,
+      paths: host.loaders,
+      enums: [
+        { name: 'type', values: ['rom', 'pflash'] },
+        { name: 'readonly', values: ['yes', 'no'] },
+        { name: 'secure', values: firmware.secure ? ['yes', 'no'] : ['no'] },
+      ],
+    },
+    cpu: describeGuestCpu(guest, { accelerator, host: host.cpu }),
+    memoryBacking: groupFor(memoryBackingRow, guest),
+    devices: deviceRows.map((row) => groupFor(row, guest)),
+    features: describeFeatures(guest, { document, sevHost: host.sev }),
+  }
+}
+
+function chooseMachine(machines: readonly MachineDocument[], wanted: string | null): MachineDocument | undefined {
+  if (wanted === null) return machines[0]
+  return machines.find(({ alias }) => alias === wanted) ?? machines.find(({ name }) => name === wanted)
+}
