@@ -17,6 +17,10 @@ const asOf = ['--as-of <TIME>', 'look at this moment instead of now'] as const
 const since = ['--since <TIME>', 'only from this moment on'] as const
 const reason = ['--reason <TEXT>', 'why, recorded with the change'] as const
 
+const keyOption = ['--key <KEYS>', 'only these verifier keys of the log count, separated by commas'] as const
+const witnessOption = ['--witness <KEYS>', 'these witnesses must have signed, too'] as const
+const proofFile = ['--out <FILE>', 'write it there'] as const
+
 /** All subcommands that read the log or ask the daemon for something, in the order of the help. */
 export const subcommands: readonly Subcommand[] = [
   {
@@ -198,6 +202,62 @@ export const subcommands: readonly Subcommand[] = [
     load: async () => (await import('./check-command.ts')).checkCommand,
   },
   {
+    name: 'verify',
+    summary: 'recompute the whole log and compare every column with what was recorded and signed; 3 on a finding',
+    options: [
+      ['--from-checkpoint <FILE>', 'begin after what a checkpoint kept elsewhere vouches for'],
+      keyOption,
+      witnessOption,
+    ],
+    examples: ['verify', 'verify --json', 'verify --from-checkpoint /mnt/usb/checkpoint --key "$KEY"'],
+    load: async () => (await import('./verify-command.ts')).verifyCommand,
+  },
+  {
+    name: 'checkpoint',
+    summary: 'what the log is now, signed; kept elsewhere, it shows whether somebody rewrote the log',
+    options: [
+      ['--key', 'only the key that verifies it'],
+      ['--latest', 'the newest that is stored, without signing another'],
+    ],
+    examples: ['checkpoint', 'checkpoint --key', 'checkpoint --latest --json'],
+    load: async () => (await import('./checkpoint-command.ts')).checkpointCommand,
+  },
+  {
+    name: 'prove',
+    args: '<position>',
+    summary: 'a text that proves an event to whoever has the key of the log, without the log',
+    options: [proofFile, ['--with-data', 'disclose the event’s data and metadata in it, not only their hashes']],
+    examples: ['prove @182733', 'prove @182733 --with-data --out event.proof'],
+    load: async () => (await import('./prove-command.ts')).proveCommand,
+  },
+  {
+    name: 'prove consistency',
+    args: '<old> [new]',
+    summary: 'a text that proves that the log of an old checkpoint is the beginning of that of a new one',
+    options: [proofFile],
+    examples: [
+      'prove consistency january.checkpoint',
+      'prove consistency january.checkpoint june.checkpoint --out growth.proof',
+    ],
+    load: async () => (await import('./prove-command.ts')).proveConsistencyCommand,
+  },
+  {
+    name: 'verify-proof',
+    args: '<file>',
+    summary: 'check a proof, without a log or a daemon; 3 where it does not hold',
+    options: [keyOption, witnessOption],
+    examples: ['verify-proof event.proof --key "$KEY"', 'verify-proof growth.proof --key "$KEY" --json'],
+    load: async () => (await import('./verify-proof-command.ts')).verifyProofCommand,
+  },
+  {
+    name: 'erase',
+    args: '<position>',
+    summary: 'take the data of an event away for good; its hash stays, so that every proof holds',
+    options: [reason],
+    examples: ['erase @182733 --reason "asked for by its author, CHG-1234"'],
+    load: async () => (await import('./erase-command.ts')).eraseCommand,
+  },
+  {
     name: 'backup',
     args: '<dir>',
     summary: 'copy the log into files, while it serves; again into the same directory: only what is new',
@@ -211,7 +271,7 @@ export const subcommands: readonly Subcommand[] = [
     options: [
       ['--drill', 'on a scratch server in TMPDIR, gone afterwards: recompute everything, compare with the live log'],
       ['--offline', 'with --drill: do not look at the live log'],
-      ['--key <KEY>', 'public key, or a file with it, that must have signed the checkpoints of the backup'],
+      ['--key <KEYS>', 'only these public keys may have signed the checkpoints of the backup'],
     ],
     examples: [
       'restore /var/backups/chronovisor --state-dir /var/lib/chronovisor',

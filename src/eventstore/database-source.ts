@@ -35,6 +35,14 @@ export class DatabaseSource implements LogSource, AsyncDisposable {
     return this.#first
   }
 
+  /** How many events the log says that it has. */
+  async eventCount(): Promise<bigint> {
+    const { rows } = await this.#first.query<{ events: bigint }>(
+      'select coalesce(max(last_pos), -1) + 1 as events from commit',
+    )
+    return rows[0]?.events ?? 0n
+  }
+
   rows(table: LogTable, from?: bigint): AsyncIterable<readonly Buffer[]> {
     const { key, columns } = logTables[table]
     const where = from === undefined ? '' : ` where ${columns[0]} >= ${from}`

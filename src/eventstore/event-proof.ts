@@ -83,15 +83,21 @@ export function formatEventProof({ event, path, checkpoint, key }: EventProof): 
 
 /**
  * Reads a proof and checks it: every character of it is as {@link formatEventProof} writes it, disclosed data and meta have their
- * hashes, and the leaf leads to the root of a checkpoint that one of the keys has signed (those of the log, and of witnesses). Without
- * keys: the one that the proof states of itself. Throws {@link InvalidProofError}, InvalidNoteError.
+ * hashes, and the leaf leads to the root of a checkpoint that one of the keys of the log has signed; signatures of the given witnesses
+ * must fit, too. Without keys: the one that the proof states of itself. Throws {@link InvalidProofError}, InvalidNoteError.
  */
-export function verifyEventProof(text: string, keys: readonly NoteVerifier[] | null): VerifiedProof {
+export function verifyEventProof(
+  text: string,
+  {
+    keys,
+    witnesses = [],
+  }: { readonly keys: readonly NoteVerifier[] | null; readonly witnesses?: readonly NoteVerifier[] },
+): VerifiedProof {
   const proof = parseEventProof(text)
   if (formatEventProof(proof) !== text) throw wrong('it is not written as a proof is')
   const own = parseVerifierKey(proof.key)
   if (own.kind !== 'signature') throw wrong('the key that it states is not one of a log')
-  const checkpoint = openCheckpoint(proof.checkpoint, keys ?? [own])
+  const checkpoint = openCheckpoint(proof.checkpoint, [...(keys ?? [own]), ...witnesses])
   if (keys !== null && !keys.some(({ key }) => key === proof.key))
     throw wrong(`it states the key "${proof.key}", which is not the given one`)
   if (own.name !== checkpoint.origin)
@@ -145,7 +151,7 @@ function parseEventProof(text: string): EventProof {
       revision: number(value('revision')),
       type: jsonText(value('type')),
       schema: Number(number(value('schema'), 2n ** 31n)),
-      eventId: value('event'),
+      eventId: uuid(value('event')),
       commitNo: number(value('commit')),
       epoch: Number(number(value('epoch'), 2n ** 31n)),
       recordedAtUs: number(value('recorded')),
@@ -177,6 +183,11 @@ function number(text: string, below = 2n ** 63n): bigint {
   if (!/^(?:0|[1-9][0-9]{0,18})$/.test(text) || BigInt(text) >= below)
     throw wrong(`"${text}" is not a number in its place`)
   return BigInt(text)
+}
+
+function uuid(text: string): string {
+  if (!/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)) throw wrong(`"${text}" is not the id of an event`)
+  return text
 }
 
 function jsonText(text: string): string {
