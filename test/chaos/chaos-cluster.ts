@@ -1,18 +1,21 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises'
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
+import { chmod, mkdir, mkdtemp, rm, statfs } from 'node:fs/promises'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import pg from 'pg'
 import { type BackupReport, backupLog } from '../../src/eventstore/backup-log.ts'
 import { CutProxy } from '../support/cut-proxy.ts'
 import { ScratchPostgres } from '../support/scratch-postgres.ts'
 import type { WriterOptions } from './process-options.ts'
 
+const run = promisify(execFile)
+
 type Address = WriterOptions['address']
 
 /** Bytes of the small file system on which the server can run out of space. */
-const smallDiskBytes = 3 << 30
+const smallDiskBytes = 1.5 * 2 ** 30
 
 /** How the server of a run is made. */
 export interface ClusterOptions {
@@ -78,8 +81,8 @@ export class ChaosCluster implements AsyncDisposable {
     if (disk === null) return async () => undefined
     const { bavail, bsize } = await statfs(disk)
     const ballast = join(disk, 'ballast')
-    const made = spawnSync('fallocate', ['-l', String(Math.max(bavail * bsize - 8192, 4096)), ballast])
-    if (made.status !== 0) await writeFile(ballast, Buffer.alloc(bavail * bsize)).catch(() => undefined)
+    const sizeBytes = Math.max(bavail * bsize - 8_192, 4_096)
+    await run('fallocate', ['-l', String(sizeBytes), ballast]).catch(() => undefined) // the server was faster: it is full
     return () => rm(ballast, { force: true })
   }
 

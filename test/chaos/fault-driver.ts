@@ -96,9 +96,9 @@ export class FaultDriver {
     const random = this.#random.cuts
     while (!signal.aborted) {
       await pause(random.between(leastPauseMs, mostPauseMs), signal)
-      // Answers are short: a commit's is some hundred bytes. What is sent is mostly texts.
+      // The answer to a commit has 48 bytes, to one with new names some 150; a commit of one event has 300, of a batch some thousands.
       const direction = random.chance(0.6) ? 'toClient' : 'toServer'
-      cluster.proxy.arm({ direction, afterBytes: random.between(0, direction === 'toClient' ? 300 : 6_000) })
+      cluster.proxy.arm({ direction, afterBytes: random.between(0, direction === 'toClient' ? 200 : 5_000) })
       this.#cuts = cluster.proxy.cutsMade
     }
   }

@@ -66,7 +66,7 @@ export const faults: readonly Fault[] = [
   },
   { name: 'no connection for a while', weight: 6, act: refuseConnections },
   { name: 'a backup meanwhile', weight: 4, needs: 'ownExtras', act: backUp },
-  { name: 'a disk without space', weight: 8, needs: 'smallDisk', act: fillDisk },
+  { name: 'a disk without space', weight: 14, needs: 'smallDisk', act: fillDisk },
 ]
 
 function killWriter({ writer, killed }: FaultTools): void {

@@ -13,8 +13,9 @@ export function serveWriter(path: string, store: ServedStore, close: () => Promi
 }
 
 function serve(socket: Socket, store: ServedStore, close: () => Promise<void>): void {
-  socket.on('error', () => undefined) // who is gone gets no answer
-  const lines = createInterface({ input: socket })
+  // Who is gone gets no answer.
+  socket.on('error', () => undefined)
+  const lines = createInterface({ input: socket }).on('error', () => undefined)
   lines.on('line', (line) => {
     const request = parseRequest(line)
     if (request.kind === 'close') void close()
