@@ -55,9 +55,6 @@ export function machines(...names: readonly string[]): GuestCondition {
     )
 }
 
-/** The PC with PCI Express. */
-export const q35: GuestCondition = every(arches(...x86Arches), machines('q35', 'pc-q35'))
-
 /** The PC with PCI, whose names came before those of any other: `pc-i440fx-8.2`, `pc-1.0`. */
 export const i440fx: GuestCondition = every(arches(...x86Arches), machines('pc', 'pc-i440fx'))
 

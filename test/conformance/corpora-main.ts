@@ -4,7 +4,7 @@ import { formatTable } from '../../src/cli/text-table.ts'
 import { corporaPath } from '../support/require-tool.ts'
 import { type Corpora, type CorpusCase, openCorpora } from './corpora-cases.ts'
 import type { Assertion } from './assertion.ts'
-import { kinds } from './corpora-kinds.ts'
+import { assertionsOf } from './run-case.ts'
 
 const usage = `npm run conformance -- [--corpora DIR_OR_TAR] [--only CORPUS] [--report FILE]
 npm run conformance -- story [--help]
@@ -56,17 +56,6 @@ export function corporaMain(args: readonly string[]): number {
 function resultsOf(of: CorpusCase, corpora: Corpora): readonly Result[] {
   const { id, corpus, kind, split } = of
   return assertionsOf(of, corpora).map((assertion) => ({ id, corpus, kind, split, ...assertion }))
-}
-
-function assertionsOf(of: CorpusCase, corpora: Corpora): readonly Assertion[] {
-  const run = kinds[`${of.corpus}/${of.kind}`]
-  if (run === undefined) return [{ pass: false, detail: `the kind "${of.kind}" is not known` }]
-  try {
-    return run(of, corpora)
-  } catch (error) {
-    const [line = ''] = (error instanceof Error ? error.message : String(error)).split('\n')
-    return [{ pass: false, detail: `threw: ${line}` }]
-  }
 }
 
 function print(results: readonly Result[]): void {
