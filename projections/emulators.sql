@@ -23,6 +23,14 @@ create table emulators (
   nested_kvm boolean not null,
   uid integer not null,
   gid integer not null,
+  executable_device bigint,
+  executable_inode bigint,
+  executable_size_bytes bigint,
+  executable_ctime_ns bigint,
+  daemon_build text,
+  cpuid text,
+  secure_guest text,
+  firmware text,
   probed_at_us bigint not null,
   invalidated_reason text,
   invalidated_was text,
@@ -55,6 +63,14 @@ comment on column emulators.host_cpu is 'Vendor, family, model and stepping of t
 comment on column emulators.nested_kvm is 'Whether nested virtualization was on.';
 comment on column emulators.uid is 'User id that the emulator was asked as.';
 comment on column emulators.gid is 'Group id that the emulator was asked as.';
+comment on column emulators.executable_device is 'Device number of that executable; null where it is the resolved file, or was not recorded.';
+comment on column emulators.executable_inode is 'Inode number of that executable; null where it is the resolved file, or was not recorded.';
+comment on column emulators.executable_size_bytes is 'Size of that executable in bytes; null where it is the resolved file, or was not recorded.';
+comment on column emulators.executable_ctime_ns is 'Change time of that executable in nanoseconds since 1970; null where it is the resolved file, or was not recorded.';
+comment on column emulators.daemon_build is 'Build of the daemon that asked; null where it was not recorded.';
+comment on column emulators.cpuid is 'SHA-256 of the CPU features that KVM could give to guests; null where KVM could not be asked, or it was not recorded.';
+comment on column emulators.secure_guest is 'What the host had for guests whose memory it cannot read; null where it was not recorded.';
+comment on column emulators.firmware is 'SHA-256 over the descriptors of firmware; null where it was not recorded.';
 comment on column emulators.probed_at_us is 'Time of the latest answer, microseconds since 1970.';
 comment on column emulators.invalidated_reason is 'Reason out of the closed list; null while valid.';
 comment on column emulators.invalidated_was is 'Recorded value that was compared; null while valid.';

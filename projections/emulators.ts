@@ -29,6 +29,14 @@ export interface EmulatorRow {
   readonly nested_kvm: boolean
   readonly uid: number
   readonly gid: number
+  readonly executable_device: bigint | null
+  readonly executable_inode: bigint | null
+  readonly executable_size_bytes: bigint | null
+  readonly executable_ctime_ns: bigint | null
+  readonly daemon_build: string | null
+  readonly cpuid: string | null
+  readonly secure_guest: string | null
+  readonly firmware: string | null
   readonly probed_at_us: bigint
   readonly invalidated_reason: string | null
   readonly invalidated_was: string | null
@@ -46,7 +54,7 @@ const stillValid = { invalidated_reason: null, invalidated_was: null, invalidate
 /** Read model of capability versions. */
 export const emulators = projection<EmulatorEvent>()({
   name: 'emulators',
-  version: 1,
+  version: 2,
   live: true,
   tables: { emulators: emulatorsTable },
   on: {
@@ -80,9 +88,16 @@ export const emulators = projection<EmulatorEvent>()({
     },
     EmulatorProbeFailed: (event, tables) => {
       const row = tables.emulators.get({ binary_path: event.data.binary }) ?? neverProbed(event.data.binary)
-      const { file, error } = event.data
+      const { file, error, identity } = event.data
+      if (identity !== null)
+        return [upsert(emulatorsTable, { ...row, ...identityColumns(identity), state: 'unprobeable', error })]
       // Without a file to blame nothing must look unchanged later.
-      const seen = { inode: file?.inode ?? 0n, size_bytes: file?.sizeBytes ?? 0n, ctime_ns: file?.ctimeNs ?? 0n }
+      const seen = {
+        content_sha256: '',
+        inode: file?.inode ?? 0n,
+        size_bytes: file?.sizeBytes ?? 0n,
+        ctime_ns: file?.ctimeNs ?? 0n,
+      }
       return [upsert(emulatorsTable, { ...row, ...seen, state: 'unprobeable', error })]
     },
     EmulatorInvalidated: (event, tables) => {
@@ -120,6 +135,14 @@ function identityColumns(identity: Identity) {
     nested_kvm: identity.nestedKvm,
     uid: identity.uid,
     gid: identity.gid,
+    executable_device: identity.executable?.device ?? null,
+    executable_inode: identity.executable?.inode ?? null,
+    executable_size_bytes: identity.executable?.sizeBytes ?? null,
+    executable_ctime_ns: identity.executable?.ctimeNs ?? null,
+    daemon_build: identity.daemonBuild,
+    cpuid: identity.cpuid,
+    secure_guest: identity.secureGuest,
+    firmware: identity.firmware,
   }
 }
 
@@ -149,6 +172,14 @@ function neverProbed(binary: string): EmulatorRow {
     nested_kvm: false,
     uid: 0,
     gid: 0,
+    executable_device: null,
+    executable_inode: null,
+    executable_size_bytes: null,
+    executable_ctime_ns: null,
+    daemon_build: null,
+    cpuid: null,
+    secure_guest: null,
+    firmware: null,
     probed_at_us: 0n,
     ...stillValid,
   }

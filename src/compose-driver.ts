@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { Config } from './config.ts'
+import { daemonVersion } from './daemon-file.ts'
 import type { Driver } from './driver/driver.ts'
 import type { HostFacts, ProcessTable, ProcessUser } from './driver/host-facts.ts'
 import type { Images } from './driver/images.ts'
@@ -35,6 +36,7 @@ export async function composeDriver(config: Config): Promise<Hypervisor> {
       host: machine,
       processes,
       user,
+      version: daemonVersion(),
       runDirectory: join(config.socketDir, 'domains'),
       logDirectory: join(config.stateDir, 'log'),
     })

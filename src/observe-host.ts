@@ -10,7 +10,7 @@ import { describeCpu } from './qemu/emulator-identities.ts'
  * Records what the host and the files of the known emulators look like now. An audit compares it with what the cached
  * versions say, so it must not go through the code that decides whether they are valid.
  */
-export async function observeHost(host: Host, { machine }: Hypervisor): Promise<void> {
+export async function observeHost(host: Host, { machine, driver }: Hypervisor): Promise<void> {
   const emulators = await Promise.all(
     host.reads.emulators().map(async (row) => {
       const file = await host.images.stat(row.binary_path)
@@ -25,6 +25,10 @@ export async function observeHost(host: Host, { machine }: Hypervisor): Promise<
     hostCpu: describeCpu(machine.cpu()),
     nestedKvm: machine.nestedKvm(),
     kvmUsable: machine.kvmUsable(),
+    daemonBuild: driver.build,
+    cpuid: machine.cpuid(),
+    secureGuest: machine.secureGuest(),
+    firmware: machine.firmware(),
     emulators: emulators.flat(),
   })
   await record(host, daemonContext('OBSERVE'), {

@@ -108,7 +108,9 @@ function fieldsOf(row: EmulatorVersion): readonly (readonly [string, string])[] 
 }
 
 function documentFields(stored: unknown): readonly (readonly [string, string])[] {
-  const { virtTypes, machines, cpuModels, flags } = v.parse(documentSchema, stored)
+  const read = v.safeParse(v.omit(documentSchema, ['form']), stored)
+  if (!read.success) return [['document', 'in a form that this program does not know']]
+  const { virtTypes, machines, cpuModels, flags } = read.output
   const preferred = machines.find((machine) => machine.isDefault)?.name ?? 'none'
   const usable = cpuModels.filter((model) => model.usable).length
   return [

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import type { EmulatorRow } from '../../projections/emulators.ts'
+import type { EmulatorCapabilities } from '../conf/emulator-document.ts'
 import type { EmulatorFacts } from '../conf/emulator-facts.ts'
 import type { EmulatorIdentity, EmulatorProbe, Staleness } from '../driver/emulator-probe.ts'
 import { type FactOf, newFact } from '../events/catalogue.ts'
@@ -8,7 +9,7 @@ import type { Turn } from '../eventstore/turn.ts'
 import { Fault, isFault } from '../util/fault.ts'
 import { sha256 } from '../util/sha256.ts'
 import { uuidV7 } from '../util/uuid-v7.ts'
-import { documentOf, documentSchema } from './caps-document.ts'
+import { documentForm, documentSchema, documentText, parseDocument } from './caps-document.ts'
 import type { Host } from './host.ts'
 import { type Context, record, validCapsFold } from './record.ts'
 
@@ -17,10 +18,15 @@ export interface CapsVersion {
   readonly facts: EmulatorFacts
   readonly identity: EmulatorIdentity
   readonly seen: FactOf<'DomainDefined'>['data']['emulator']
+  /** Text with its capability document. */
+  readonly documentSha256: string
 }
 
-/** Between two probes of an emulator that did not answer in time, in milliseconds. */
-const timeoutPauseMs = 60_000
+/** What a probe that failed was tried on. */
+interface Tried {
+  readonly identity: EmulatorIdentity | null
+  readonly file: { readonly inode: bigint; readonly sizeBytes: bigint; readonly ctimeNs: bigint } | null
+}
 
 type CapsHost = Pick<
   Host,
@@ -35,8 +41,8 @@ export class CapsCache {
   readonly #host: CapsHost
   /** The parsed document of the latest version of each emulator. */
   readonly #versions = new Map<string, EmulatorFacts>()
-  /** Emulators whose last probe ran out of time, with when they may be tried again. */
-  readonly #pausedUntilMs = new Map<string, number>()
+  /** Emulators whose last probe ran out of time in this life of the daemon, with what was tried. */
+  readonly #timedOut = new Map<string, Tried>()
   readonly #probing = new Map<string, Promise<void>>()
 
   constructor(host: CapsHost) {
@@ -49,9 +55,10 @@ export class CapsCache {
       const row = this.#host.reads.emulator(binary)
       if (row?.state === 'valid') {
         const stale = this.#host.driver.checkIdentity(binary, identityOf(row))
-        if (stale === null) return await this.#version(row)
-        await this.#invalidate(row, { stale, detectedBy: context.caller.procedure, context })
-        if (stale.reason === 'emulator_missing')
+        const found = stale === null ? await this.#versionOrStale(row) : { stale }
+        if ('version' in found) return found.version
+        await this.#invalidate(row, { stale: found.stale, detectedBy: context.caller.procedure, context })
+        if (stale?.reason === 'emulator_missing')
           throw new Fault('config_unsupported', `Cannot use emulator "${binary}": ${stale.is}`)
       }
       if (row?.state === 'unprobeable' && !(await this.#changedSince(row))) {
@@ -60,6 +67,11 @@ export class CapsCache {
       await this.#probeOnce(binary, context)
     }
     throw new Fault('operation_failed', `Cannot use emulator "${binary}": its file changes faster than it can be asked`)
+  }
+
+  /** The whole capability document of a version. Throws where it cannot be read. */
+  async capabilities({ documentSha256 }: Pick<CapsVersion, 'documentSha256'>): Promise<EmulatorCapabilities> {
+    return parseDocument(await this.#host.texts.get(documentSha256)).capabilities
   }
 
   /** Whether a task may still act on the version that it took: asked inside its turn, where nothing can come between. */
@@ -109,32 +121,40 @@ export class CapsCache {
 
   async #probe(binary: string, context: Context): Promise<void> {
     const startedMs = this.#host.clock.monotonicMs()
+    const identity = this.#host.driver.identify(binary)
     let probe: EmulatorProbe
     try {
       probe = await this.#host.driver.probe(binary, AbortSignal.timeout(this.#host.limits.probeMs))
     } catch (error) {
-      const file = await this.#host.images.stat(binary)
-      const message = error instanceof Error ? error.message : String(error)
-      const isTimeout = isFault(error, 'operation_timeout')
-      const data = {
-        binary,
-        error: message.slice(0, 4096),
-        // A probe that ran out of time says more of the host's load than of the file: it is tried again after a pause.
-        file:
-          file === null || isTimeout ? null : { inode: file.inode, sizeBytes: file.sizeBytes, ctimeNs: file.ctimeNs },
-      }
-      if (isTimeout) this.#pausedUntilMs.set(binary, this.#host.clock.monotonicMs() + timeoutPauseMs)
-      await this.#recordOn(binary, { context, facts: [newFact('EmulatorProbeFailed', data)], texts: [] })
+      await this.#recordFailure(binary, { context, error, identity })
       throw error
     }
+    this.#timedOut.delete(binary)
     await this.#recordProbe(probe, { context, durationMs: Math.round(this.#host.clock.monotonicMs() - startedMs) })
+  }
+
+  /** One fact for each failure: the same emulator is not tried again until something it depends on has changed. */
+  async #recordFailure(
+    binary: string,
+    failure: { readonly context: Context; readonly error: unknown; readonly identity: EmulatorIdentity | null },
+  ): Promise<void> {
+    const { context, error, identity } = failure
+    const message = error instanceof Error ? error.message : String(error)
+    const file = await this.#host.images.stat(binary)
+    const seen = file === null ? null : { inode: file.inode, sizeBytes: file.sizeBytes, ctimeNs: file.ctimeNs }
+    // Time that ran out may be the host's fault, so another life of the daemon tries again; a file replaced meanwhile was not tried at all.
+    const isBlameless = isFault(error, 'operation_timeout') || isFault(error, 'operation_aborted')
+    if (isFault(error, 'operation_timeout')) this.#timedOut.set(binary, { identity, file: seen })
+    const blamed = isBlameless ? { file: null, identity: null } : { file: seen, identity }
+    const failed = newFact('EmulatorProbeFailed', { binary, error: message.slice(0, 4096), ...blamed })
+    await this.#recordOn(binary, { context, facts: [failed], texts: [] })
   }
 
   async #recordProbe(
     probe: EmulatorProbe,
     run: { readonly context: Context; readonly durationMs: number },
   ): Promise<void> {
-    const document = JSON.stringify(documentOf(probe))
+    const document = documentText(probe)
     const documentSha256 = sha256(document)
     const previous = this.#host.reads.emulator(probe.binary)
     if (
@@ -183,6 +203,21 @@ export class CapsCache {
     })
   }
 
+  /** A document that this daemon cannot read is as good as none; the log being away says nothing of it. */
+  async #versionOrStale(
+    row: EmulatorRow,
+  ): Promise<
+    { readonly version: CapsVersion } | { readonly stale: Staleness & { readonly reason: 'cache_unreadable' } }
+  > {
+    try {
+      return { version: await this.#version(row) }
+    } catch (error) {
+      if (!(error instanceof SyntaxError) && !v.isValiError(error)) throw error
+      const was = `document ${row.document_sha256} in form ${documentForm}`
+      return { stale: { reason: 'cache_unreadable', was, is: `it cannot be read: ${error.message}`.slice(0, 1024) } }
+    }
+  }
+
   async #version(row: EmulatorRow): Promise<CapsVersion> {
     const known = this.#versions.get(row.binary_path)
     const facts = known?.capsId === row.caps_id ? known : await this.#loadFacts(row)
@@ -193,7 +228,7 @@ export class CapsCache {
       sizeBytes: file?.sizeBytes ?? 0n,
       ctimeNs: file?.ctimeNs ?? 0n,
     }
-    return { facts, identity: identityOf(row), seen }
+    return { facts, identity: identityOf(row), seen, documentSha256: row.document_sha256 }
   }
 
   async #loadFacts(row: EmulatorRow): Promise<EmulatorFacts> {
@@ -211,11 +246,20 @@ export class CapsCache {
     return facts
   }
 
+  /** Whether something that the failed try depended on is another by now. */
   async #changedSince(row: EmulatorRow): Promise<boolean> {
-    if ((this.#pausedUntilMs.get(row.binary_path) ?? 0) > this.#host.clock.monotonicMs()) return false
-    const file = await this.#host.images.stat(row.binary_path)
+    const binary = row.binary_path
+    const tried = this.#timedOut.get(binary) ?? {
+      identity: row.content_sha256 === '' ? null : identityOf(row),
+      file: { inode: row.inode, sizeBytes: row.size_bytes, ctimeNs: row.ctime_ns },
+    }
+    if (tried.identity !== null) return this.#host.driver.checkIdentity(binary, tried.identity) !== null
+    const file = await this.#host.images.stat(binary)
     return (
-      file !== null && (file.inode !== row.inode || file.sizeBytes !== row.size_bytes || file.ctimeNs !== row.ctime_ns)
+      file !== null &&
+      (file.inode !== tried.file?.inode ||
+        file.sizeBytes !== tried.file.sizeBytes ||
+        file.ctimeNs !== tried.file.ctimeNs)
     )
   }
 }
@@ -239,7 +283,20 @@ export function identityOf(row: EmulatorRow): EmulatorIdentity {
     nestedKvm: row.nested_kvm,
     uid: row.uid,
     gid: row.gid,
+    executable: executableOf(row),
+    daemonBuild: row.daemon_build,
+    cpuid: row.cpuid,
+    secureGuest: row.secure_guest,
+    firmware: row.firmware,
   }
+}
+
+function executableOf(row: EmulatorRow): EmulatorIdentity['executable'] {
+  const { executable_device: device, executable_inode: inode } = row
+  const { executable_size_bytes: sizeBytes, executable_ctime_ns: ctimeNs } = row
+  return device === null || inode === null || sizeBytes === null || ctimeNs === null
+    ? null
+    : { device, inode, sizeBytes, ctimeNs }
 }
 
 function blobOf(hash: string, text: string): { readonly sha256: string; readonly bytes: Uint8Array } {

@@ -27,6 +27,12 @@ export interface EmulatorDocument {
   readonly hyperv: readonly string[] | null
 }
 
+/** The part of a capability document that the emulator itself said: the same whenever the same emulator is asked on the same host. */
+export type EmulatorCapabilities = Omit<
+  EmulatorDocument,
+  'emulator' | 'emulatorChangedS' | 'daemonChangedS' | 'daemonVersion' | 'microcodeVersion'
+>
+
 /** What holds under one accelerator. */
 export interface AcceleratorDocument {
   readonly type: Accelerator

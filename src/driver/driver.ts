@@ -6,10 +6,14 @@ import type { ImageFormat } from './images.ts'
 /** A hypervisor: what it must be able to do for the commands. Every wait ends at the signal; every failure is a Fault that names the action. */
 export interface Driver {
   readonly kind: 'qemu' | 'test'
+  /** Identifies what a probe asks and how its answers are judged; null where that never changes. */
+  readonly build: string | null
   /** Emulators found on this machine, by path, without running any of them. */
   listEmulators(): Promise<readonly string[]>
   /** Runs the emulator once and asks it what it can do. */
   probe(binary: string, signal: AbortSignal): Promise<EmulatorProbe>
+  /** Reads what a capability version of the emulator would depend on, without running it; null where the file cannot be read. */
+  identify(binary: string): EmulatorIdentity | null
   /** Compares recorded facts with this machine by stat and memoised host facts; null when nothing changed. Starts no process, takes no lock. */
   checkIdentity(binary: string, recorded: EmulatorIdentity): Staleness | null
   /** Starts the domain's process with its CPUs stopped; `resume` lets it run. A failure leaves no process behind. */

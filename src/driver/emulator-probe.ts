@@ -1,3 +1,5 @@
+import type { EmulatorCapabilities } from '../conf/emulator-document.ts'
+
 /** The machine types, CPU models and flags that one emulator binary reported, as a driver returns them. */
 export interface EmulatorProbe {
   /** Path that was asked for; a wrapper or a link is not resolved here. */
@@ -14,6 +16,8 @@ export interface EmulatorProbe {
   readonly cpuModels: readonly CpuModel[]
   /** Names of the capability flags that are set, sorted. */
   readonly flags: readonly string[]
+  /** Everything of the capability document that does not depend on the file or the daemon. */
+  readonly capabilities: EmulatorCapabilities
   readonly facts: EmulatorIdentity
   /** The conversation with QEMU, commands and replies, in the format of a `.replies` recording. */
   readonly conversation: string
@@ -47,6 +51,8 @@ export interface EmulatorIdentity {
   readonly sha256: string
   /** Executable of the QEMU that answered: differs from resolvedPath behind a wrapper script. */
   readonly executablePath: string
+  /** That executable's file; null where it is the resolved file itself, or was not recorded. */
+  readonly executable: ExecutableIdentity | null
   /** Whether the QEMU user could open /dev/kvm. */
   readonly kvmUsable: boolean
   readonly moduleDirectory: string | null
@@ -57,6 +63,22 @@ export interface EmulatorIdentity {
   readonly nestedKvm: boolean
   readonly uid: number
   readonly gid: number
+  /** What the probe was asked and judged by; null = recorded before builds were told apart. */
+  readonly daemonBuild: string | null
+  /** See HostFacts; null where KVM could not be asked, or was not recorded. */
+  readonly cpuid: string | null
+  /** See HostFacts; null = not recorded. */
+  readonly secureGuest: string | null
+  /** See HostFacts; null = not recorded. */
+  readonly firmware: string | null
+}
+
+/** The file of a program, as `stat` tells it. */
+export interface ExecutableIdentity {
+  readonly device: bigint
+  readonly inode: bigint
+  readonly sizeBytes: bigint
+  readonly ctimeNs: bigint
 }
 
 /** A reason, out of the closed list, for which a recorded capability version is no longer valid, with both values. */

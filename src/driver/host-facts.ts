@@ -10,6 +10,12 @@ export interface HostFacts {
   microcode(): string | null
   /** Whether KVM guests may themselves use KVM. */
   nestedKvm(): boolean
+  /** Hash of the CPU features that KVM can give to guests; null where KVM cannot be asked. */
+  cpuid(): string | null
+  /** What the host has for guests whose memory it cannot read (SEV, TDX, s390 protected virtualization), in words; `none` where it has nothing. */
+  secureGuest(): string
+  /** Hash over the descriptors of firmware for guests, names and contents. */
+  firmware(): string
   /** Whether the QEMU user can read and write /dev/kvm. */
   kvmUsable(): boolean
   nodeInfo(): NodeInfo

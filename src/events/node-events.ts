@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { about, fact, int64, isInt64, upcast } from './fact.ts'
+import { about, fact, int64, isInt64, sha256Text, upcast } from './fact.ts'
 
 const clockJumped1 = v.object({ byMs: about(int64, 'how far; negative = back') })
 
@@ -13,6 +13,38 @@ function clamped(number: bigint): bigint {
   if (isInt64(number)) return number
   return number < 0n ? -(2n ** 63n) : 2n ** 63n - 1n
 }
+
+const observed1 = v.object({
+  kernel: about(v.string(), 'release of the kernel'),
+  microcode: about(v.nullable(v.string()), 'version of the CPU microcode; null = not known'),
+  hostCpu: about(v.string(), 'vendor, family, model and stepping of the host CPU'),
+  nestedKvm: about(v.boolean(), 'whether guests may use KVM themselves'),
+  kvmUsable: about(v.boolean(), 'whether /dev/kvm could be used'),
+  emulators: about(
+    v.array(
+      v.object({
+        binary: about(v.string(), 'path of the emulator'),
+        inode: about(int64, 'number of the file that the path led to'),
+        sizeBytes: about(int64, 'size of that file'),
+        ctimeNs: about(int64, 'when that file was last changed'),
+      }),
+    ),
+    'the emulators that were found',
+  ),
+})
+const observed = v.object({
+  ...observed1.entries,
+  daemonBuild: about(v.nullable(v.string()), 'build of this program; null = not recorded'),
+  cpuid: about(
+    v.nullable(sha256Text),
+    'hash of the CPU features that KVM can give to guests; null = KVM could not be asked, or not recorded',
+  ),
+  secureGuest: about(
+    v.nullable(v.string()),
+    'what the host had for guests whose memory it cannot read; null = not recorded',
+  ),
+  firmware: about(v.nullable(sha256Text), 'hash over the descriptors of firmware; null = not recorded'),
+})
 
 /** Facts of the daemon and of the host it runs on; stream `node-<host uuid>`. */
 export const nodeFacts = {
@@ -34,26 +66,18 @@ export const nodeFacts = {
       cause: about(v.string(), 'what asked it to, such as SIGTERM'),
     }),
   }),
-  HostFactsObserved: fact(1, {
+  HostFactsObserved: fact(2, {
     meaning: 'What the host looked like at a start of the daemon, read independently of any cached capability version.',
-    data: v.object({
-      kernel: about(v.string(), 'release of the kernel'),
-      microcode: about(v.nullable(v.string()), 'version of the CPU microcode; null = not known'),
-      hostCpu: about(v.string(), 'vendor, family, model and stepping of the host CPU'),
-      nestedKvm: about(v.boolean(), 'whether guests may use KVM themselves'),
-      kvmUsable: about(v.boolean(), 'whether /dev/kvm could be used'),
-      emulators: about(
-        v.array(
-          v.object({
-            binary: about(v.string(), 'path of the emulator'),
-            inode: about(int64, 'number of the file that the path led to'),
-            sizeBytes: about(int64, 'size of that file'),
-            ctimeNs: about(int64, 'when that file was last changed'),
-          }),
-        ),
-        'the emulators that were found',
-      ),
-    }),
+    data: observed,
+    older: [
+      upcast(observed1, observed, (one) => ({
+        ...one,
+        daemonBuild: null,
+        cpuid: null,
+        secureGuest: null,
+        firmware: null,
+      })),
+    ],
   }),
   ClockJumped: fact(2, {
     meaning: 'The wall clock stepped back, or moved against the monotonic clock by more than the daemon tolerates.',

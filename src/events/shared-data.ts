@@ -51,8 +51,8 @@ export const emulatorSeen = v.object({
   ctimeNs: about(int64, 'when that file was last changed'),
 })
 
-/** Everything that the validity of a capability version depends on, as it was when the emulator was probed. */
-export const emulatorIdentity = v.object({
+/** {@link emulatorIdentity} as it was recorded at first. */
+export const emulatorIdentity1 = v.object({
   resolvedPath: about(v.string(), 'what the path leads to behind all links'),
   device: about(int64, 'number of its file system'),
   inode: about(int64, 'number of the file in it'),
@@ -70,3 +70,36 @@ export const emulatorIdentity = v.object({
   uid: about(v.number(), 'user that it was probed as'),
   gid: about(v.number(), 'group that it was probed as'),
 })
+
+/** Everything that the validity of a capability version depends on, as it was when the emulator was probed. */
+export const emulatorIdentity = v.object({
+  ...emulatorIdentity1.entries,
+  executable: about(
+    v.nullable(
+      v.object({
+        device: about(int64, 'number of its file system'),
+        inode: about(int64, 'number of the file in it'),
+        sizeBytes: about(int64, 'size of the file'),
+        ctimeNs: about(int64, 'when the file was last changed'),
+      }),
+    ),
+    'the file of the program that really ran; null = it is the emulator itself, or was not recorded',
+  ),
+  daemonBuild: about(v.nullable(v.string()), 'build of this program that asked; null = not recorded'),
+  cpuid: about(
+    v.nullable(sha256Text),
+    'hash of the CPU features that KVM can give to guests; null = KVM could not be asked, or not recorded',
+  ),
+  secureGuest: about(
+    v.nullable(v.string()),
+    'what the host had for guests whose memory it cannot read; null = not recorded',
+  ),
+  firmware: about(v.nullable(sha256Text), 'hash over the descriptors of firmware; null = not recorded'),
+})
+
+type Recorded1 = v.InferOutput<typeof emulatorIdentity1>
+
+/** What the first form of an identity did not record. */
+export function liftIdentity<Identity extends Readonly<Recorded1>>(identity: Identity) {
+  return { ...identity, executable: null, daemonBuild: null, cpuid: null, secureGuest: null, firmware: null }
+}

@@ -4,12 +4,14 @@ import type {
   AcceleratorDocument,
   CpuDocument,
   DocumentFormat,
+  EmulatorCapabilities,
   EmulatorDocument,
   GicVersion,
   MachineDocument,
   SevDocument,
   SgxDocument,
 } from '../conf/emulator-document.ts'
+import { archNames } from './arch-names.ts'
 import { capabilityFlags } from './capability-flags.ts'
 import { deriveHostCpu, hypervQuestion } from './derive-host-cpu.ts'
 import { FlagEvidence } from './flag-evidence.ts'
@@ -17,11 +19,15 @@ import type { ProbeConversation } from './probe-conversation.ts'
 import { parseQmpValue } from './qmp-message.ts'
 
 const unsigned = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+const upTo = (most: number) => v.pipe(unsigned, v.maxValue(most))
+/** What goes into columns of read models: short and printable. */
+const word = v.pipe(v.string(), v.maxLength(1024), v.regex(/^\P{Cc}*$/u))
+// Three digits for minor and micro in one number of 31 bits.
 const versionReply = v.object({
-  qemu: v.object({ major: unsigned, minor: unsigned, micro: unsigned }),
-  package: v.string(),
+  qemu: v.object({ major: upTo(2000), minor: upTo(999), micro: upTo(999) }),
+  package: word,
 })
-const targetReply = v.object({ arch: v.string() })
+const targetReply = v.object({ arch: word })
 const kvmReply = v.object({ enabled: v.boolean(), present: v.boolean() })
 const typesReply = v.array(v.object({ name: v.string() }))
 const machinesReply = v.array(
@@ -64,9 +70,6 @@ const sgxReply = v.object({
 })
 const expansionReply = v.object({ model: v.object({ props: v.record(v.string(), v.unknown()) }) })
 
-/** QEMU's name of an architecture where libvirt's is another. */
-const archNames: Readonly<Record<string, string>> = { i386: 'i686', arm: 'armv7l', or32: 'or1k' }
-
 /** The machine that an architecture's guests get by habit, in each layout: it stands first, whatever QEMU's own default is. */
 const preferredMachines: Readonly<Record<string, Readonly<Record<DocumentFormat, string>>>> = {
   i686: { '9.0.0': 'pc', '11.3.0': 'pc' },
@@ -88,47 +91,52 @@ const hypervNames = [
   ...['reenlightenment', 'tlbflush', 'ipi', 'evmcs', 'avic', 'emsr_bitmap', 'xmm_input'],
 ] as const
 
-/** What a conversation alone cannot say. */
-export interface DerivationContext {
-  readonly emulator: string
-  readonly emulatorChangedS: bigint
-  readonly daemonChangedS: bigint
-  readonly daemonVersion: number
-  readonly microcodeVersion: number
+/** By which accelerators and in which layout a document is derived. */
+export interface DerivationChoice {
   /** Whether the host has macOS's hypervisor. */
   readonly hasHvf: boolean
   readonly format: DocumentFormat
 }
 
-/**
- * Derives the capability document of an emulator from what it answered. Pure: a recording gives the same document at any time, and newer
- * code a better one. Throws Fault where an answer that no document can do without is missing or cannot be read.
- */
+/** What a conversation alone cannot say. */
+export interface DerivationContext extends DerivationChoice {
+  readonly emulator: string
+  readonly emulatorChangedS: bigint
+  readonly daemonChangedS: bigint
+  readonly daemonVersion: number
+  readonly microcodeVersion: number
+}
+
+/** Derives the whole capability document of an emulator from what it answered and from what is known of its file and host. */
 export function deriveDocument(conversation: ProbeConversation, context: DerivationContext): EmulatorDocument {
+  const { emulator, emulatorChangedS, daemonChangedS, daemonVersion, microcodeVersion, ...choice } = context
+  const around = { emulator, emulatorChangedS, daemonChangedS, daemonVersion, microcodeVersion }
+  return { ...around, ...deriveCapabilities(conversation, choice) }
+}
+
+/**
+ * Derives what an emulator can do from what it answered. Pure: a recording gives the same at any time, and newer code a better one. Throws Fault where an
+ * answer that no document can do without is missing or cannot be read.
+ */
+export function deriveCapabilities(conversation: ProbeConversation, choice: DerivationChoice): EmulatorCapabilities {
   const read = <Shape extends v.GenericSchema>(command: string, shape: Shape) =>
     parseQmpValue(conversation.value(0, { command }), { shape, of: command })
   const { qemu, package: packaged } = read('query-version', versionReply)
   const version = qemu.major * 1_000_000 + qemu.minor * 1_000 + qemu.micro
   const { arch: target } = read('query-target', targetReply)
   const arch = archNames[target] ?? target
-  const accelerators = deriveAccelerators(conversation, { arch, context })
+  const accelerators = deriveAccelerators(conversation, { arch, choice })
   const sev = optional(conversation, { command: 'query-sev-capabilities', shape: sevReply })
   const sgx = optional(conversation, { command: 'query-sgx-capabilities', shape: sgxReply })
-  const evidence = new FlagEvidence(conversation, {
-    arch,
-    version,
-    accelerators: new Set(accelerators.map(({ type }) => type)),
-    machineTypes: machineTypes(accelerators),
-    cpuModels: new Set(accelerators.flatMap(({ cpus }) => cpus.map(({ name }) => name))),
+  const evidence = evidenceOf(conversation, {
+    ...{ arch, version, accelerators },
     hasSev: sev !== null,
     hasSgx: sgx?.sgx === true,
   })
   const flags = capabilityFlags
-    .filter(({ fact, formats }) => formats.includes(context.format) && evidence.holds(fact))
+    .filter(({ fact, formats }) => formats.includes(choice.format) && evidence.holds(fact))
     .map(({ flag }) => flag)
-  const { emulator, emulatorChangedS, daemonChangedS, daemonVersion, microcodeVersion } = context
   return {
-    ...{ emulator, emulatorChangedS, daemonChangedS, daemonVersion, microcodeVersion },
     flags: [...new Set(flags)],
     version,
     package: packaged.replace(/^ \((.*)\)$/, '$1'),
@@ -141,10 +149,27 @@ export function deriveDocument(conversation: ProbeConversation, context: Derivat
   }
 }
 
+/** What the flags of an emulator are judged by, beside its answers. */
+export function evidenceOf(
+  conversation: ProbeConversation,
+  known: Pick<EmulatorDocument, 'arch' | 'version' | 'accelerators'> & {
+    readonly hasSev: boolean
+    readonly hasSgx: boolean
+  },
+): FlagEvidence {
+  const { accelerators, ...rest } = known
+  return new FlagEvidence(conversation, {
+    ...rest,
+    accelerators: new Set(accelerators.map(({ type }) => type)),
+    machineTypes: machineTypes(accelerators),
+    cpuModels: new Set(accelerators.flatMap(({ cpus }) => cpus.map(({ name }) => name))),
+  })
+}
+
 /** The accelerators in the order of the document; translation has a section of its own where there is another. */
 function deriveAccelerators(
   conversation: ProbeConversation,
-  { arch, context: { format, hasHvf } }: { readonly arch: string; readonly context: DerivationContext },
+  { arch, choice: { format, hasHvf } }: { readonly arch: string; readonly choice: DerivationChoice },
 ): readonly AcceleratorDocument[] {
   const types = new Set(
     (optional(conversation, { command: 'qom-list-types', shape: typesReply }) ?? []).map(({ name }) => name),
@@ -210,14 +235,23 @@ function machineOf(machine: v.InferOutput<typeof machinesReply>[number]): Machin
   }
 }
 
+/** The machine that guests get which name none; undefined where there is no such. */
+export function firstMachine(
+  machines: readonly MachineDocument[],
+  { arch, format }: { readonly arch: string; readonly format: DocumentFormat },
+): MachineDocument | undefined {
+  const preferred = preferredMachines[arch]?.[format]
+  return (
+    machines.find(({ name, alias }) => preferred !== undefined && (alias === preferred || name === preferred)) ??
+    machines.find(({ isDefault }) => isDefault)
+  )
+}
+
 function orderMachines(
   machines: readonly MachineDocument[],
   { arch, format }: { readonly arch: string; readonly format: DocumentFormat },
 ): readonly MachineDocument[] {
-  const preferred = preferredMachines[arch]?.[format]
-  const first =
-    machines.find(({ name, alias }) => preferred !== undefined && (alias === preferred || name === preferred)) ??
-    machines.find(({ isDefault }) => isDefault)
+  const first = firstMachine(machines, { arch, format })
   return first === undefined ? machines : [first, ...machines.filter((machine) => machine !== first)]
 }
 

@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import type { CpuProperty, HostCpuDocument } from '../conf/emulator-document.ts'
 import type { ProbeConversation } from './probe-conversation.ts'
 import { parseQmpValue } from './qmp-message.ts'
+import type { SchemaPaths } from './schema-paths.ts'
 
 const propertyValue = v.union([v.boolean(), v.number(), v.bigint(), v.string()])
 const expansion = v.object({
@@ -12,6 +13,7 @@ const expansion = v.object({
 type Expansion = v.InferOutput<typeof expansion>
 
 const command = 'query-cpu-model-expansion'
+const deprecatedProps = `${command}/ret-type/deprecated-props`
 
 /** Which expansion describes the host's CPU to guests of an architecture, `static` unless stated here. */
 const fullExpansion: ReadonlySet<string> = new Set(['aarch64', 'armv7l', 'armv6l', 'riscv64', 'loongarch64'])
@@ -21,6 +23,21 @@ export function hostCpuQuestions(arch: string, model: 'host' | 'max'): readonly 
   const type = fullExpansion.has(arch) ? 'full' : 'static'
   const plain = { type, model: { name: model } }
   return isX86(arch) ? [plain, { type, model: { name: model, props: { migratable: false } } }] : [plain]
+}
+
+/** The arguments of every expansion that a probe asks for: those of the CPU model, and the full one where only it names deprecated features. */
+export function cpuQuestions(
+  arch: string,
+  { model, schema }: { readonly model: 'host' | 'max'; readonly schema: SchemaPaths },
+): readonly object[] {
+  const asked = hostCpuQuestions(arch, model)
+  const isNamedInFull = !fullExpansion.has(arch) && !isX86(arch) && schema.has(deprecatedProps)
+  return isNamedInFull ? [...asked, { type: 'full', model: { name: model } }] : asked
+}
+
+/** The arguments of the expansions that name Hyper-V enlightenments, for architectures that have them or used to be asked. */
+export function hypervQuestions(arch: string): readonly object[] {
+  return isX86(arch) || arch === 'aarch64' || arch === 'armv7l' ? [hypervQuestion] : []
 }
 
 /** The arguments that make the emulator name the Hyper-V enlightenments of the host. */

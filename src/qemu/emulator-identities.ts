@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto'
 import { type BigIntStats, realpathSync, statSync } from 'node:fs'
 import { machine } from 'node:os'
 import { basename } from 'node:path'
-import type { EmulatorIdentity, InvalidationReason, Staleness } from '../driver/emulator-probe.ts'
+import type { EmulatorIdentity, ExecutableIdentity, InvalidationReason, Staleness } from '../driver/emulator-probe.ts'
 import type { ExecutableFile, HostCpu, HostFacts, ProcessUser } from '../driver/host-facts.ts'
 import { Fault } from '../util/fault.ts'
 import type { FileHashes } from './file-hashes.ts'
+import { probeBuild } from './probe-questions.ts'
 
 /** Where distributions put QEMU's modules; the first that exists is the one. */
 export const defaultModuleDirectories = [
@@ -23,6 +24,8 @@ export interface EmulatorIdentitiesOptions {
   /** The user that probes run as. */
   readonly user: ProcessUser
   readonly moduleDirectories?: readonly string[]
+  /** Identifies the daemon's build; what its probes ask and how it judges the answers, unless given. */
+  readonly build?: string
 }
 
 /** One comparison of the closed list: what differs, or null. */
@@ -34,45 +37,58 @@ export class EmulatorIdentities {
   readonly #hashes: FileHashes
   readonly #user: ProcessUser
   readonly #moduleDirectories: readonly string[]
-  /** In the order of the closed list (capabilities: reasons 1, 2, 4 to 10, 12, 16); the first that differs is the reason. */
+  readonly #build: string
+  /** In the order of the closed list (capabilities: reasons 1 to 13, 15, 16); the first that differs is the reason. */
   readonly #checks: readonly Check[] = [
     (recorded) => this.#moduleDirectory(recorded),
+    ({ daemonBuild }) => differing('daemon_changed', daemonBuild ?? 'not recorded', this.#build),
     (recorded, binary) => this.#file(recorded, binary),
     (recorded, binary) => (isNative(binary) ? this.#kvm(recorded) : null),
-    (recorded) => this.#accelerated(recorded, 'host_cpu_changed', [recorded.hostCpu, describeCpu(this.#host.cpu())]),
     (recorded) =>
-      this.#accelerated(recorded, 'microcode_changed', [
+      this.#accelerated(recorded, 'host_cpu_changed', () => [recorded.hostCpu, describeCpu(this.#host.cpu())]),
+    (recorded) =>
+      this.#accelerated(recorded, 'microcode_changed', () => [
         recorded.microcode ?? 'none',
         this.#host.microcode() ?? 'none',
       ]),
-    (recorded) => this.#accelerated(recorded, 'kernel_changed', [recorded.kernel, this.#host.kernel()]),
+    (recorded) => this.#accelerated(recorded, 'kernel_changed', () => [recorded.kernel, this.#host.kernel()]),
+    (recorded) => this.#cpuid(recorded),
     (recorded) =>
-      this.#accelerated(recorded, 'nested_kvm_changed', [yesNo(recorded.nestedKvm), yesNo(this.#host.nestedKvm())]),
+      this.#accelerated(recorded, 'nested_kvm_changed', () => [
+        yesNo(recorded.nestedKvm),
+        yesNo(this.#host.nestedKvm()),
+      ]),
+    ({ secureGuest, ...recorded }) =>
+      secureGuest === null
+        ? null
+        : this.#accelerated(recorded, 'secure_guest_changed', () => [secureGuest, this.#host.secureGuest()]),
+    ({ firmware }) =>
+      firmware === null ? null : differing('firmware_descriptors_changed', firmware, this.#host.firmware()),
     ({ uid, gid }) =>
       differing('probe_environment_changed', `uid ${uid}, gid ${gid}`, `uid ${this.#user.uid}, gid ${this.#user.gid}`),
   ]
 
-  constructor({ host, hashes, user, moduleDirectories = defaultModuleDirectories }: EmulatorIdentitiesOptions) {
+  constructor({ host, hashes, user, ...options }: EmulatorIdentitiesOptions) {
     this.#host = host
     this.#hashes = hashes
     this.#user = user
-    this.#moduleDirectories = moduleDirectories
+    this.#moduleDirectories = options.moduleDirectories ?? defaultModuleDirectories
+    this.#build = options.build ?? probeBuild
   }
 
-  /** Identity of a binary and of what ran behind it (`executablePath`, the same file unless the binary is a wrapper). Throws Fault when it cannot be read. */
-  read(binary: string, executablePath: string): EmulatorIdentity {
+  /** Identity of a binary and of the program that ran behind it, which is another one where the binary is a wrapper. Throws Fault when it cannot be read. */
+  read(binary: string, executable: ExecutableFile | null = null): EmulatorIdentity {
     try {
       const resolvedPath = realpathSync(binary)
-      const stats = statSync(resolvedPath, { bigint: true })
+      const stats = regularFile(resolvedPath)
       const modules = this.#firstModuleDirectory()
+      const executablePath = executable?.path ?? resolvedPath
       return {
         resolvedPath,
-        device: stats.dev,
-        inode: stats.ino,
-        sizeBytes: stats.size,
-        ctimeNs: stats.ctimeNs,
+        ...fileFacts(stats),
         sha256: this.#contentHash(resolvedPath, executablePath),
         executablePath,
+        executable: executable === null || executablePath === resolvedPath ? null : factsOf(executable),
         kvmUsable: this.#host.kvmUsable(),
         moduleDirectory: modules?.path ?? null,
         moduleDirectoryMtimeNs: modules?.stats.mtimeNs ?? null,
@@ -82,6 +98,10 @@ export class EmulatorIdentities {
         nestedKvm: this.#host.nestedKvm(),
         uid: this.#user.uid,
         gid: this.#user.gid,
+        daemonBuild: this.#build,
+        cpuid: this.#host.cpuid(),
+        secureGuest: this.#host.secureGuest(),
+        firmware: this.#host.firmware(),
       }
     } catch (cause) {
       throw cannotRead(binary, cause)
@@ -139,15 +159,12 @@ export class EmulatorIdentities {
     const was = describeFile(recorded)
     try {
       const resolvedPath = realpathSync(binary)
-      const stats = statSync(resolvedPath, { bigint: true })
-      const plain = recorded.executablePath === recorded.resolvedPath
-      const file = { device: stats.dev, inode: stats.ino, sizeBytes: stats.size, ctimeNs: stats.ctimeNs }
-      // What lies behind a wrapper has no recorded stat; its hash comes from the memo while it is unchanged.
-      if (plain && sameFile(file, recorded)) return null
-      const sha256 = this.#contentHash(resolvedPath, plain ? resolvedPath : recorded.executablePath)
-      return sha256 === recorded.sha256
-        ? null
-        : { reason: 'emulator_changed', was, is: describeFile({ resolvedPath, ...file, sha256 }) }
+      const file = fileFacts(regularFile(resolvedPath))
+      const isWrapper = recorded.executablePath !== recorded.resolvedPath
+      if (sameFile(file, recorded) && (!isWrapper || isUntouched(recorded))) return null
+      const sha256 = this.#contentHash(resolvedPath, isWrapper ? recorded.executablePath : resolvedPath)
+      if (sha256 === recorded.sha256) return null
+      return { reason: 'emulator_changed', was, is: describeFile({ resolvedPath, ...file, sha256 }) }
     } catch (error) {
       return { reason: 'emulator_missing', was, is: error instanceof Error ? error.message : String(error) }
     }
@@ -161,11 +178,20 @@ export class EmulatorIdentities {
 
   // Without an accelerator the guest's CPU is QEMU's own and the host's does not matter.
   #accelerated(
-    recorded: EmulatorIdentity,
+    recorded: Pick<EmulatorIdentity, 'kvmUsable'>,
     reason: InvalidationReason,
-    [was, is]: readonly [string, string],
+    compared: () => readonly [was: string, is: string],
   ): Staleness | null {
-    return recorded.kvmUsable ? differing(reason, was, is) : null
+    if (!recorded.kvmUsable) return null
+    const [was, is] = compared()
+    return differing(reason, was, is)
+  }
+
+  // Where KVM could not be asked, then or now, nothing is known to differ.
+  #cpuid(recorded: EmulatorIdentity): Staleness | null {
+    const { cpuid: was } = recorded
+    const is = recorded.kvmUsable && was !== null ? this.#host.cpuid() : null
+    return was === null || is === null ? null : differing('cpuid_changed', was, is)
   }
 
   #firstModuleDirectory(): { readonly path: string; readonly stats: BigIntStats } | null {
@@ -188,13 +214,32 @@ export function describeCpu({ vendor, family, model, stepping, name }: HostCpu):
   return `${vendor} ${family}/${model}/${stepping} ${name}`
 }
 
-type FileFacts = Pick<EmulatorIdentity, 'device' | 'inode' | 'sizeBytes' | 'ctimeNs'>
+/** Reading anything else than a regular file may wait for ever. */
+function regularFile(path: string): BigIntStats {
+  const stats = statSync(path, { bigint: true })
+  if (!stats.isFile()) throw new Error(`it is ${stats.isDirectory() ? 'a directory' : 'no regular file'}`)
+  if ((stats.mode & 0o111n) === 0n) throw new Error('it is not executable')
+  return stats
+}
 
-function sameFile(a: FileFacts, b: FileFacts): boolean {
+function fileFacts(stats: BigIntStats): ExecutableIdentity {
+  return { device: stats.dev, inode: stats.ino, sizeBytes: stats.size, ctimeNs: stats.ctimeNs }
+}
+
+function factsOf({ device, inode, sizeBytes, ctimeNs }: ExecutableFile): ExecutableIdentity {
+  return { device, inode, sizeBytes, ctimeNs }
+}
+
+/** Whether the program behind a wrapper is the very file that ran. */
+function isUntouched({ executable, executablePath }: EmulatorIdentity): boolean {
+  return executable !== null && sameFile(fileFacts(regularFile(executablePath)), executable)
+}
+
+function sameFile(a: ExecutableIdentity, b: ExecutableIdentity): boolean {
   return a.device === b.device && a.inode === b.inode && a.sizeBytes === b.sizeBytes && a.ctimeNs === b.ctimeNs
 }
 
-function describeFile(file: FileFacts & Pick<EmulatorIdentity, 'resolvedPath' | 'sha256'>): string {
+function describeFile(file: ExecutableIdentity & Pick<EmulatorIdentity, 'resolvedPath' | 'sha256'>): string {
   const { resolvedPath, inode, sizeBytes, ctimeNs, sha256 } = file
   return `${resolvedPath} inode ${inode} size ${sizeBytes} ctime ${ctimeNs} sha256 ${sha256}`
 }

@@ -1,83 +1,47 @@
-/** The one fact that a capability flag states. */
-export type FlagFact =
-  | { readonly kind: 'qomType'; readonly type: string }
-  | { readonly kind: 'property'; readonly type: string; readonly property: string }
-  | { readonly kind: 'schemaCommand'; readonly command: string }
-  | { readonly kind: 'schemaEvent'; readonly event: string }
-  | { readonly kind: 'schemaArgument'; readonly command: string; readonly argument: string }
-  | { readonly kind: 'option'; readonly option: string; readonly parameter: string | null }
-  | { readonly kind: 'version'; readonly atLeast: number }
+import { flag, type FlagRule, option, property, qomType, schema, since } from './flag-fact.ts'
 
-/** A capability flag: what it is called and what makes it set. */
-export interface FlagRule {
-  readonly flag: string
-  readonly fact: FlagFact
-}
-
-function flag(name: string, fact: FlagFact): FlagRule {
-  return { flag: name, fact }
-}
-function qomType(type: string): FlagFact {
-  return { kind: 'qomType', type }
-}
-function property(type: string, name: string): FlagFact {
-  return { kind: 'property', type, property: name }
-}
-function schemaCommand(command: string): FlagFact {
-  return { kind: 'schemaCommand', command }
-}
-function schemaEvent(event: string): FlagFact {
-  return { kind: 'schemaEvent', event }
-}
-function schemaArgument(command: string, argument: string): FlagFact {
-  return { kind: 'schemaArgument', command, argument }
-}
-function option(name: string, parameter: string | null = null): FlagFact {
-  return { kind: 'option', option: name, parameter }
-}
-function version(atLeast: number): FlagFact {
-  return { kind: 'version', atLeast }
-}
-
-/** Capability flags in a fixed order, one fact each. Names are libvirt's where libvirt has the flag, else QEMU's name for the thing. */
-export const flagRules = [
+/**
+ * The flags that definitions and command lines are judged by, in a fixed order, one fact each. Names are libvirt's where libvirt has the flag, else
+ * QEMU's name for the thing; the capability document has flags of its own.
+ */
+export const flagRules: readonly FlagRule[] = [
   // accelerators
   flag('tcg', qomType('tcg-accel')),
   flag('kvm-accel', qomType('kvm-accel')),
   // block layer
-  flag('blockdev', schemaCommand('blockdev-add')),
-  flag('blockdev-del', schemaCommand('blockdev-del')),
-  flag('blockdev-reopen', schemaCommand('blockdev-reopen')),
-  flag('blockdev-snapshot', schemaCommand('blockdev-snapshot')),
-  flag('blockdev-mirror', schemaCommand('blockdev-mirror')),
-  flag('blockdev-backup', schemaCommand('blockdev-backup')),
-  flag('blockdev-create', schemaCommand('blockdev-create')),
-  flag('transaction', schemaCommand('transaction')),
-  flag('block-stream', schemaCommand('block-stream')),
-  flag('block-stream.base-node', schemaArgument('block-stream', 'base-node')),
-  flag('block-stream.auto-dismiss', schemaArgument('block-stream', 'auto-dismiss')),
-  flag('block-commit', schemaCommand('block-commit')),
-  flag('block-commit.top-node', schemaArgument('block-commit', 'top-node')),
-  flag('block-commit.auto-dismiss', schemaArgument('block-commit', 'auto-dismiss')),
-  flag('job-complete', schemaCommand('job-complete')),
-  flag('job-finalize', schemaCommand('job-finalize')),
-  flag('job-dismiss', schemaCommand('job-dismiss')),
-  flag('job-status-change', schemaEvent('JOB_STATUS_CHANGE')),
-  flag('block-graph', schemaCommand('x-debug-query-block-graph')),
-  flag('query-named-block-nodes.flat', schemaArgument('query-named-block-nodes', 'flat')),
+  flag('blockdev', schema('blockdev-add')),
+  flag('blockdev-del', schema('blockdev-del')),
+  flag('blockdev-reopen', schema('blockdev-reopen')),
+  flag('blockdev-snapshot', schema('blockdev-snapshot')),
+  flag('blockdev-mirror', schema('blockdev-mirror')),
+  flag('blockdev-backup', schema('blockdev-backup')),
+  flag('blockdev-create', schema('blockdev-create')),
+  flag('transaction', schema('transaction')),
+  flag('block-stream', schema('block-stream')),
+  flag('block-stream.base-node', schema('block-stream/arg-type/base-node')),
+  flag('block-stream.auto-dismiss', schema('block-stream/arg-type/auto-dismiss')),
+  flag('block-commit', schema('block-commit')),
+  flag('block-commit.top-node', schema('block-commit/arg-type/top-node')),
+  flag('block-commit.auto-dismiss', schema('block-commit/arg-type/auto-dismiss')),
+  flag('job-complete', schema('job-complete')),
+  flag('job-finalize', schema('job-finalize')),
+  flag('job-dismiss', schema('job-dismiss')),
+  flag('job-status-change', schema('JOB_STATUS_CHANGE')),
+  flag('block-graph', schema('x-debug-query-block-graph')),
+  flag('query-named-block-nodes.flat', schema('query-named-block-nodes/arg-type/flat')),
   // lifecycle
-  flag('set-action', schemaCommand('set-action')),
-  flag('memory-failure-event', schemaEvent('MEMORY_FAILURE')),
-  flag('guest-panicked-event', schemaEvent('GUEST_PANICKED')),
-  flag('query-vnc-servers', schemaCommand('query-vnc-servers')),
-  flag('query-display-options', schemaCommand('query-display-options')),
+  flag('set-action', schema('set-action')),
+  flag('memory-failure-event', schema('MEMORY_FAILURE')),
+  flag('guest-panicked-event', schema('GUEST_PANICKED')),
+  flag('query-vnc-servers', schema('query-vnc-servers')),
+  flag('query-display-options', schema('query-display-options')),
   flag('seccomp-sandbox', option('sandbox', 'enable')),
   flag('smp-dies', option('smp-opts', 'dies')),
   flag('smp-clusters', option('smp-opts', 'clusters')),
   flag('vnc', option('vnc')),
   flag('spice', option('spice')),
   flag('fw_cfg', option('fw_cfg')),
-  flag('device.json', version(6_002_000)),
+  flag('device.json', since(6_002_000)),
   // disks and their controllers
   flag('virtio-blk-pci', qomType('virtio-blk-pci')),
   flag('virtio-blk.num-queues', property('virtio-blk-pci', 'num-queues')),
@@ -183,4 +147,4 @@ export const flagRules = [
   flag('ICH9-LPC.disable_s3', property('ICH9-LPC', 'disable_s3')),
   flag('ICH9-LPC.disable_s4', property('ICH9-LPC', 'disable_s4')),
   flag('piix4-pm.disable_s3', property('PIIX4_PM', 'disable_s3')),
-] as const satisfies readonly FlagRule[]
+]

@@ -1,14 +1,16 @@
-import { open, readFile } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { EmulatorProbe } from '../driver/emulator-probe.ts'
-import type { ProcessTable, ProcessUser } from '../driver/host-facts.ts'
+import type { ExecutableFile, ProcessTable, ProcessUser } from '../driver/host-facts.ts'
 import { Fault } from '../util/fault.ts'
 import { connectNewQemu } from './connect-new-qemu.ts'
+import { deriveAnswers } from './derive-answers.ts'
 import type { EmulatorIdentities } from './emulator-identities.ts'
-import { interviewEmulator } from './interview-emulator.ts'
+import { type AskEmulator, interviewEmulator, interviewTranslation } from './interview-emulator.ts'
+import { ProbeConversation } from './probe-conversation.ts'
 import { ProbeRecording } from './probe-recording.ts'
 import { scratchDirectory } from './run-directory.ts'
-import { killGroup, type SpawnedQemu, spawnQemu } from './spawn-qemu.ts'
+import { killGroup, type ProcessLimits, type SpawnedQemu, spawnQemu } from './spawn-qemu.ts'
 
 /** What a probe runs with. */
 export interface ProbeOptions {
@@ -23,57 +25,134 @@ export interface ProbeOptions {
 
 const defaultTimeoutMs = 30_000
 const maxWordsBytes = 2048
+/** The largest conversations known have a megabyte. */
+const maxConversationBytes = 32 * 1024 * 1024
+/** QEMU reserves 1 to 2 GiB for translated code and uses hardly any of it; it writes a line at most. */
+const limits: ProcessLimits = { memoryKib: 8 * 1024 * 1024, fileKib: 1024, cpuSeconds: 60 }
+
+/** What the two sections of a probe share. */
+interface Run {
+  readonly binary: string
+  readonly action: string
+  readonly options: ProbeOptions
+  readonly signal: AbortSignal
+  readonly timeoutMs: number
+  readonly directory: string
+  readonly output: FileHandle
+  readonly recording: ProbeRecording
+}
 
 /**
  * Starts an emulator without a machine, asks it what it can do and ends it. KVM is used where it works, because it decides which CPU models are
- * usable. Throws Fault with the emulator's own words when it does not answer; no process and no file is left behind.
+ * usable; translation is then asked about by another start. What was said is recorded, and everything else derived from the recording. Throws Fault
+ * with the emulator's own words when it does not answer; no process and no file is left behind.
  */
 export async function probeEmulator(binary: string, options: ProbeOptions): Promise<EmulatorProbe> {
-  const { user, identities, processes, timeoutMs = defaultTimeoutMs } = options
+  const { user, identities, timeoutMs = defaultTimeoutMs } = options
   const action = `probe emulator "${binary}"`
-  const before = identities.read(binary, binary)
+  const before = identities.read(binary)
   await using scratch = await scratchDirectory(options.runDirectory, { prefix: 'probe-', user })
-  const monitorPath = join(scratch.path, 'qmp.sock')
   const outputPath = join(scratch.path, 'output')
-  const output = await open(outputPath, 'wx', 0o600)
-  let child: SpawnedQemu | null = null
+  const output = await open(outputPath, 'wx+', 0o600)
+  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(timeoutMs)])
+  const recording = new ProbeRecording()
+  const run: Run = { binary, action, options, signal, timeoutMs, directory: scratch.path, output, recording }
   try {
-    const args = probeArguments(monitorPath)
-    child = await spawnQemu({ binary, args, user, outputDescriptor: output.fd, action })
-    const recording = new ProbeRecording()
-    const limit = AbortSignal.any([options.signal, AbortSignal.timeout(timeoutMs)])
-    const onTraffic = (json: string): void => recording.add(json)
-    await using client = await connectNewQemu(monitorPath, { process: child, signal: limit, timeoutMs, onTraffic })
-    const executable = processes.executable(child.pid)
-    const answers = await interviewEmulator((command, args = {}) => client.execute(command, args, { signal: limit }))
-    const facts = identities.read(binary, executable?.path ?? before.resolvedPath)
+    const executable = await interviewBoth(run)
+    const conversation = recording.text
+    const answers = deriveAnswers(ProbeConversation.parse(conversation))
+    const facts = identities.read(binary, executable)
     // Replaced in the middle: the answers may be those of either file.
     if (
       facts.resolvedPath !== before.resolvedPath ||
       facts.ctimeNs !== before.ctimeNs ||
       facts.inode !== before.inode
     ) {
-      throw new Fault('operation_aborted', `Cannot ${action}: the file was replaced meanwhile`, { subject: binary })
+      throw replaced(run)
     }
-    return { binary, ...answers, facts, conversation: recording.text }
+    return { binary, ...answers, facts, conversation }
   } catch (error) {
-    throw withWords(error, { action, words: await readFile(outputPath, 'utf8').catch(() => '') })
+    throw withWords(error, { action, words: await lastWords(output) })
   } finally {
     await output.close()
-    // It has no guest and no files: there is nothing to end in order. Waiting for the end is its parent's business, not ours.
-    if (child !== null) killGroup(child)
   }
 }
 
 /** Command line of a probe: no machine, no devices, nothing of the host's configuration. */
-export function probeArguments(monitorPath: string): readonly string[] {
-  const bare = ['-S', '-no-user-config', '-nodefaults', '-nographic', '-machine', 'none,accel=kvm:tcg']
+export function probeArguments(monitorPath: string, accelerators = 'kvm:tcg'): readonly string[] {
+  const bare = ['-S', '-no-user-config', '-nodefaults', '-nographic', '-machine', `none,accel=${accelerators}`]
   return [...bare, '-qmp', `unix:${monitorPath.replaceAll(',', ',,')},server=on,wait=off`]
+}
+
+/** Returns the program that ran, null where it was gone before it could be seen. */
+async function interviewBoth(run: Run): Promise<ExecutableFile | null> {
+  const first = await interview(run, { accelerators: 'kvm:tcg', ask: interviewEmulator })
+  const { result, executable } = first
+  if (first.greeted !== result.version) throw contradicting(first.greeted, result.version)
+  if (!result.needsTranslation) return executable
+  const second = await interview(run, {
+    accelerators: 'tcg',
+    ask: async (ask) => await interviewTranslation(ask, result),
+  })
+  if (!isSameProgram(executable, second.executable) || first.greeted !== second.greeted) throw replaced(run)
+  return executable
+}
+
+interface Section<Result> {
+  readonly accelerators: string
+  readonly ask: (ask: AskEmulator) => Promise<Result>
+}
+
+/** One start of the emulator. It has no guest and no files: there is nothing to end in order, and waiting for its end is its parent's business. */
+async function interview<Result>(
+  run: Run,
+  { accelerators, ask }: Section<Result>,
+): Promise<{ readonly result: Result; readonly greeted: string; readonly executable: ExecutableFile | null }> {
+  const { binary, action, signal, timeoutMs, recording, options, output } = run
+  const monitorPath = join(run.directory, `${accelerators.replaceAll(':', '-')}.sock`)
+  const args = probeArguments(monitorPath, accelerators)
+  let child: SpawnedQemu | null = null
+  try {
+    child = await spawnQemu({ binary, args, user: options.user, outputDescriptor: output.fd, action, limits })
+    recording.beginSection()
+    const onTraffic = (json: string): void => recording.add(json)
+    await using client = await connectNewQemu(monitorPath, { process: child, signal, timeoutMs, onTraffic })
+    const executable = options.processes.executable(child.pid)
+    const bounded: AskEmulator = async (command, more = {}) => {
+      const value = await client.execute(command, more, { signal })
+      if (recording.size > maxConversationBytes) throw tooTalkative()
+      return value
+    }
+    return { result: await ask(bounded), greeted: client.greetedVersion, executable }
+  } finally {
+    if (child !== null) killGroup(child)
+  }
+}
+
+function isSameProgram(a: ExecutableFile | null, b: ExecutableFile | null): boolean {
+  return a?.device === b?.device && a?.inode === b?.inode && a?.ctimeNs === b?.ctimeNs
+}
+
+function replaced({ action, binary }: Run): Fault {
+  return new Fault('operation_aborted', `Cannot ${action}: the file was replaced meanwhile`, { subject: binary })
+}
+
+function contradicting(greeted: string, answered: string): Fault {
+  return new Fault('operation_failed', `it greeted as version ${greeted} and answers that it is version ${answered}`)
+}
+
+function tooTalkative(): Fault {
+  return new Fault('operation_failed', `it said more than ${maxConversationBytes} bytes`)
+}
+
+/** The beginning of what it wrote: an emulator that never stops writing is stopped by its limits. */
+async function lastWords(output: FileHandle): Promise<string> {
+  const { buffer, bytesRead } = await output.read({ buffer: Buffer.alloc(maxWordsBytes), position: 0 })
+  return buffer.toString('utf8', 0, bytesRead).replaceAll('\u0000', '').trim()
 }
 
 function withWords(error: unknown, { action, words }: { readonly action: string; readonly words: string }): unknown {
   if (!(error instanceof Fault) || error.message.startsWith(`Cannot ${action}`)) return error
-  const said = words.trim().slice(0, maxWordsBytes)
-  const why = said === '' ? error.message : `${error.message}; it wrote "${said}"`
+  const why = words === '' ? error.message : `${error.message}; it wrote "${words}"`
   return new Fault(error.kind, `Cannot ${action}: ${why}`, { cause: error })
 }

@@ -32,6 +32,7 @@ import { FactQueue } from './fact-queue.ts'
 import { FileHashes } from './file-hashes.ts'
 import { defaultEmulatorDirectories, findEmulators } from './find-emulators.ts'
 import { probeEmulator } from './probe-emulator.ts'
+import { probeBuild } from './probe-questions.ts'
 import { findUnrecordedDomain, reattachDomain } from './reattach-domain.ts'
 import { sampleDomain } from './sample-domain.ts'
 import { nodeOptionsOfCommandLine, snapshotDomainDisks } from './snapshots.ts'
@@ -48,6 +49,8 @@ export interface QemuDriverOptions {
   readonly logDirectory: string
   readonly emulatorDirectories?: readonly string[]
   readonly moduleDirectories?: readonly string[]
+  /** Version of the daemon: another one judges answers anew. */
+  readonly version?: string
   readonly startTimeoutMs?: number
   /** How long a monitor may take to greet when a domain is found again. */
   readonly greetingTimeoutMs?: number
@@ -60,6 +63,7 @@ const maxProbesAtOnce = 4
 /** QEMU domains of this machine. */
 export class QemuDriver implements Driver {
   readonly kind = 'qemu'
+  readonly build: string
   readonly #options: QemuDriverOptions
   readonly #identities: EmulatorIdentities
   readonly #sessions = new Map<string, DomainSession>()
@@ -70,10 +74,12 @@ export class QemuDriver implements Driver {
 
   constructor(options: QemuDriverOptions) {
     this.#options = options
-    const { host, moduleDirectories } = options
+    const { host, moduleDirectories, version } = options
+    this.build = version === undefined ? probeBuild : `${version} ${probeBuild}`
     this.#identities = new EmulatorIdentities({
       host,
       hashes: new FileHashes(),
+      build: this.build,
       user: options.user ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
       ...(moduleDirectories === undefined ? {} : { moduleDirectories }),
     })
@@ -91,6 +97,14 @@ export class QemuDriver implements Driver {
       return await probeEmulator(binary, { signal, user, runDirectory, processes, identities: this.#identities })
     } finally {
       this.#giveProbeTurn()
+    }
+  }
+
+  identify(binary: string): EmulatorIdentity | null {
+    try {
+      return this.#identities.read(binary)
+    } catch {
+      return null // the probe itself says why
     }
   }
 

@@ -69,6 +69,7 @@ export class QmpClient implements AsyncDisposable {
   readonly #greeting = Promise.withResolvers<string>()
   readonly #closing = Promise.withResolvers<Fault | null>()
   #nextId = 1
+  #greetedVersion = ''
   #end: { readonly why: Fault | null } | null = null
 
   private constructor(path: string, options: QmpConnectOptions) {
@@ -96,6 +97,11 @@ export class QmpClient implements AsyncDisposable {
       client.close()
       throw error
     }
+  }
+
+  /** Version that QEMU greeted with, as `7.2.22`. */
+  get greetedVersion(): string {
+    return this.#greetedVersion
   }
 
   /** Whether commands can still be sent. */
@@ -176,7 +182,7 @@ export class QmpClient implements AsyncDisposable {
     }, limitMs)
     signal.addEventListener('abort', onAbort, { once: true })
     try {
-      await this.#greeting.promise
+      this.#greetedVersion = await this.#greeting.promise
     } finally {
       clearTimeout(timer)
       signal.removeEventListener('abort', onAbort)

@@ -12,6 +12,17 @@ export interface SpawnRequest {
   readonly outputDescriptor: number
   /** What it is started for, for errors. */
   readonly action: string
+  /** Bounds that the kernel keeps; without them there are none but the daemon's own. */
+  readonly limits?: ProcessLimits
+}
+
+/** What a process may use; beyond it allocations fail, and writing and computing end it by a signal. */
+export interface ProcessLimits {
+  /** Address space. */
+  readonly memoryKib: number
+  /** Size of any file that it writes. */
+  readonly fileKib: number
+  readonly cpuSeconds: number
 }
 
 /** A QEMU that this daemon started. It has a session of its own, is never waited for at our end, and outlives us. */
@@ -31,8 +42,10 @@ export interface ProcessEnd {
  * Starts QEMU in a session of its own. Not by `-daemonize`: the sandbox's `spawn=deny` forbids the fork that it needs, and it would send the
  * last words of a dying QEMU to /dev/null. Throws Fault when the program cannot be executed.
  */
-export async function spawnQemu({ binary, args, user, outputDescriptor, action }: SpawnRequest): Promise<SpawnedQemu> {
-  const child = spawn(binary, args, {
+export async function spawnQemu(request: SpawnRequest): Promise<SpawnedQemu> {
+  const { user, outputDescriptor, action } = request
+  const [program = '', ...args] = limitedCommand(request)
+  const child = spawn(program, args, {
     detached: true,
     stdio: ['ignore', outputDescriptor, outputDescriptor],
     cwd: '/',
@@ -59,6 +72,14 @@ export async function spawnQemu({ binary, args, user, outputDescriptor, action }
   child.on('error', () => undefined)
   if (child.pid === undefined) throw new Fault('internal', `Cannot ${action}: the new process has no pid`)
   return { pid: child.pid, ended }
+}
+
+/** Node cannot set limits: a shell does, and becomes the program. It counts files in blocks of 512 bytes. */
+function limitedCommand({ binary, args, limits }: SpawnRequest): readonly string[] {
+  if (limits === undefined) return [binary, ...args]
+  const { memoryKib, fileKib, cpuSeconds } = limits
+  const set = `ulimit -c 0; ulimit -v ${memoryKib}; ulimit -f ${fileKib * 2}; ulimit -t ${cpuSeconds}`
+  return ['/bin/sh', '-c', `${set}; exec "$@"`, 'sh', binary, ...args]
 }
 
 /**

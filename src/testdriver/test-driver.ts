@@ -45,6 +45,7 @@ type Settings = Required<TestDriverOptions>
 /** A hypervisor without QEMU: domains are values that change with time, the same way on every machine. */
 export class TestDriver implements Driver {
   readonly kind = 'test'
+  readonly build = null
   /** What guests do by themselves, for tests. */
   readonly guests: TestGuests
   readonly #settings: Settings
@@ -74,6 +75,10 @@ export class TestDriver implements Driver {
       'operation_failed',
       `Cannot probe emulator "${binary}": the test driver has "${testEmulatorBinary}" only`,
     )
+  }
+
+  identify(binary: string): EmulatorIdentity | null {
+    return binary === testEmulatorBinary ? probeTestEmulator(this.#settings.script.emulatorVersion).facts : null
   }
 
   checkIdentity(binary: string, recorded: EmulatorIdentity): Staleness | null {

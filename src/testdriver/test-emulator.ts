@@ -27,8 +27,14 @@ export function probeTestEmulator(version: number): EmulatorProbe {
     flags: [],
   } as const
   const reply = JSON.stringify(abilities, null, 2)
+  const { arch } = abilities
   return {
     ...abilities,
+    capabilities: {
+      ...{ arch, version, package: '', flags: [], gic: [], sev: null, sgx: null, hyperv: null },
+      // No accelerator of QEMU's: its machine and its CPU model are nobody else's.
+      accelerators: [],
+    },
     binary: testEmulatorBinary,
     facts: identityOf(createHash('sha256').update(reply).digest('hex')),
     conversation: `{"execute": "query-test-emulator"}\n\n${reply}\n`,
@@ -50,6 +56,7 @@ function identityOf(sha256: string): EmulatorIdentity {
     ctimeNs: 0n,
     sha256,
     executablePath: testEmulatorBinary,
+    executable: null,
     kvmUsable: false,
     moduleDirectory: null,
     moduleDirectoryMtimeNs: null,
@@ -59,5 +66,9 @@ function identityOf(sha256: string): EmulatorIdentity {
     nestedKvm: false,
     uid: process.getuid?.() ?? 0,
     gid: process.getgid?.() ?? 0,
+    daemonBuild: null,
+    cpuid: null,
+    secureGuest: null,
+    firmware: null,
   }
 }

@@ -4,7 +4,10 @@ import type { Timers } from '../util/timers.ts'
 import { untilAborted } from '../util/until-aborted.ts'
 
 /** A request to the test driver that a script can disturb. */
-export type TestOperation = Exclude<keyof Driver, 'kind' | 'listEmulators' | 'checkIdentity' | 'detach' | 'facts'>
+export type TestOperation = Exclude<
+  keyof Driver,
+  'kind' | 'build' | 'listEmulators' | 'identify' | 'checkIdentity' | 'detach' | 'facts'
+>
 
 /** How one request is disturbed; every row is used once. */
 interface Disturbance {

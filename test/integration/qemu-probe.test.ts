@@ -2,8 +2,8 @@ import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { interviewEmulator } from '../../src/qemu/interview-emulator.ts'
-import { replayConversation } from '../../src/qemu/probe-recording.ts'
+import { deriveAnswers } from '../../src/qemu/derive-answers.ts'
+import { ProbeConversation } from '../../src/qemu/probe-conversation.ts'
 import { never, QemuKit, testEmulator } from '../support/qemu-kit.ts'
 import { requireTool } from '../support/require-tool.ts'
 
@@ -47,8 +47,9 @@ describe.skipIf(!present)('QemuDriver.probe() of a real emulator', () => {
     expect(answers.virtTypes).toContain('qemu')
     expect(answers.virtTypes.includes('kvm')).toBe(facts.kvmUsable)
     expect(facts.executablePath).toBe(facts.resolvedPath)
-    const replay = replayConversation(conversation.split('\n\n').slice(2).join('\n\n'))
-    expect(await interviewEmulator(replay)).toEqual(answers)
+    const recorded = ProbeConversation.parse(conversation)
+    expect(deriveAnswers(recorded)).toEqual(answers)
+    expect(recorded.sections).toHaveLength(facts.kvmUsable ? 2 : 1)
     expect(kit.driver.checkIdentity(binary, facts)).toBeNull()
     await nothingLeft()
     expect(await readdir(join(kit.directory, 'run'))).toEqual([])

@@ -84,6 +84,7 @@ export class StoryLog implements AsyncDisposable {
       ...{ resolvedPath: emulatorPath, device: 1n, inode: 10n, sizeBytes: 1000n, ctimeNs: 5n, sha256: 'a'.repeat(64) },
       ...{ executablePath: emulatorPath, kvmUsable: true, moduleDirectory: null, moduleDirectoryMtimeNs: null },
       ...{ kernel: '6.1', microcode: null, hostCpu: 'cpu', nestedKvm: false, uid: 1, gid: 1 },
+      ...{ executable: null, daemonBuild: null, cpuid: null, secureGuest: null, firmware: null },
       ...changes,
     }
     const beside = { stream: emulatorStream(sha256(emulatorPath)), texts: [document, 'conversation'] }

@@ -30,6 +30,11 @@ const identity: Identity = {
   nestedKvm: false,
   uid: 64055,
   gid: 107,
+  executable: null,
+  daemonBuild: '1.0',
+  cpuid: 'e'.repeat(64),
+  secureGuest: 'none',
+  firmware: 'f'.repeat(64),
 }
 
 /** A history of one emulator, told step by step. */
@@ -61,6 +66,10 @@ class Story extends ToldLog {
       hostCpu: 'GenuineIntel 6 143 8 Xeon',
       nestedKvm: false,
       kvmUsable: true,
+      daemonBuild: identity.daemonBuild,
+      cpuid: identity.cpuid,
+      secureGuest: identity.secureGuest,
+      firmware: identity.firmware,
       emulators: [file],
       ...changes,
     })

@@ -117,7 +117,7 @@ describe('TaskCheck', () => {
 
   test('finds nothing where refusals changed nothing and every task kept to one version', () => {
     const log = new ToldLog()
-    log.add('EmulatorProbeFailed', { binary: '/q', error: 'no', file: null }, { commandId: 'c1' })
+    log.add('EmulatorProbeFailed', { binary: '/q', error: 'no', file: null, identity: null }, { commandId: 'c1' })
     log.add('CommandRefused', refusal, { commandId: 'c1' })
     log.add('DomainSuspendRequested', {}, { commandId: 'c2', capsId: 'v1' })
     log.add('DomainSuspended', { cause: 'request' }, { commandId: 'c2', capsId: 'v1' })

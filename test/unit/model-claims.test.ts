@@ -97,7 +97,7 @@ describe('claims', () => {
 describe('evolveValidCaps()', () => {
   const caps = (type: 'EmulatorProbed' | 'EmulatorInvalidated', capsId: string): AnyFact =>
     type === 'EmulatorProbed'
-      ? { type, schema: 1, data: { ...probed, capsId } }
+      ? { type, schema: 2, data: { ...probed, capsId } }
       : { type, schema: 1, data: { capsId, binary: 'b', reason: 'kernel_changed', was: '', is: '', detectedBy: '' } }
   const probed = {
     binary: 'b',
@@ -124,6 +124,11 @@ describe('evolveValidCaps()', () => {
       nestedKvm: false,
       uid: 0,
       gid: 0,
+      executable: null,
+      daemonBuild: null,
+      cpuid: null,
+      secureGuest: null,
+      firmware: null,
     },
   }
   const valid = (...facts: readonly AnyFact[]) => facts.reduce(evolveValidCaps, null)
@@ -132,10 +137,14 @@ describe('evolveValidCaps()', () => {
     const { identity } = probed
     const reprobed: AnyFact = {
       type: 'EmulatorReprobed',
-      schema: 1,
+      schema: 2,
       data: { capsId: '1', binary: 'b', identity, durationMs: 0 },
     }
-    const failed: AnyFact = { type: 'EmulatorProbeFailed', schema: 1, data: { binary: 'b', error: '', file: null } }
+    const failed: AnyFact = {
+      type: 'EmulatorProbeFailed',
+      schema: 2,
+      data: { binary: 'b', error: '', file: null, identity: null },
+    }
     expect(valid(caps('EmulatorProbed', '1'))).toBe('1')
     expect(valid(caps('EmulatorProbed', '1'), caps('EmulatorInvalidated', '1'))).toBeNull()
     expect(valid(caps('EmulatorProbed', '1'), caps('EmulatorProbed', '2'), caps('EmulatorInvalidated', '1'))).toBe('2')

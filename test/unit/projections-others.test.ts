@@ -65,6 +65,11 @@ describe('emulators', () => {
     nestedKvm: true,
     uid: 64055,
     gid: 36,
+    executable: { device: 6n, inode: 7n, sizeBytes: 8n, ctimeNs: 9n },
+    daemonBuild: '1.0',
+    cpuid: 'd'.repeat(64),
+    secureGuest: 'none',
+    firmware: 'e'.repeat(64),
   }
   const probed = (capsId: string) =>
     newFact('EmulatorProbed', {
@@ -93,6 +98,7 @@ describe('emulators', () => {
     binary: '/qemu',
     error: 'it crashed',
     file: { inode: 7n, sizeBytes: 8n, ctimeNs: 9n },
+    identity: null,
   })
   const row = (...facts: readonly AnyFact[]) =>
     after(emulators, facts).rows(emulatorsTable).get({ binary_path: '/qemu' })

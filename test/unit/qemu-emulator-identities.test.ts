@@ -1,9 +1,20 @@
-import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { EmulatorIdentity } from '../../src/driver/emulator-probe.ts'
-import type { HostFacts } from '../../src/driver/host-facts.ts'
+import type { ExecutableFile, HostFacts } from '../../src/driver/host-facts.ts'
 import { EmulatorIdentities, isNative } from '../../src/qemu/emulator-identities.ts'
 import { FileHashes } from '../../src/qemu/file-hashes.ts'
 
@@ -13,6 +24,9 @@ interface Machine {
   stepping: string
   nested: boolean
   kvm: boolean
+  cpuid: string | null
+  secure: string
+  firmware: string
 }
 
 let directory: string
@@ -30,28 +44,46 @@ function hostOf(state: Machine): HostFacts {
     cpu: () => ({ vendor: 'AuthenticAMD', name: 'AMD EPYC', family: '25', model: '1', stepping: state.stepping }),
     nestedKvm: () => state.nested,
     kvmUsable: () => state.kvm,
+    cpuid: () => state.cpuid,
+    secureGuest: () => state.secure,
+    firmware: () => state.firmware,
     nodeInfo: unused,
     hostname: unused,
     uuid: unused,
   }
 }
 
-function identities({ uid = 64055, gid = 107 } = {}): EmulatorIdentities {
+function executableFile(path: string): ExecutableFile {
+  const { dev: device, ino: inode, size: sizeBytes, ctimeNs } = statSync(path, { bigint: true })
+  return { path, device, inode, sizeBytes, ctimeNs }
+}
+
+function identities({ uid = 64055, gid = 107, build = '1.0' } = {}): EmulatorIdentities {
   return new EmulatorIdentities({
     host: hostOf(machine),
     hashes: new FileHashes(),
     user: { uid, gid },
+    build,
     moduleDirectories: [modules],
   })
 }
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'identities-'))
-  machine = { kernel: '6.1 #1', microcode: '0x1', stepping: '1', nested: false, kvm: true }
+  machine = {
+    kernel: '6.1 #1',
+    microcode: '0x1',
+    stepping: '1',
+    nested: false,
+    kvm: true,
+    cpuid: 'c',
+    secure: 'none',
+    firmware: 'f',
+  }
   modules = join(directory, 'modules')
   mkdirSync(modules)
   binary = join(directory, 'qemu-system-x86_64')
-  writeFileSync(join(directory, 'real'), 'the first build')
+  writeFileSync(join(directory, 'real'), 'the first build', { mode: 0o755 })
   symlinkSync('real', binary)
 })
 afterEach(() => {
@@ -60,7 +92,7 @@ afterEach(() => {
 
 describe('EmulatorIdentities.check()', () => {
   function recorded(): EmulatorIdentity {
-    return identities().read(binary, join(directory, 'real'))
+    return identities().read(binary)
   }
 
   test('finds nothing when nothing changed', () => {
@@ -76,7 +108,7 @@ describe('EmulatorIdentities.check()', () => {
     const before = recorded()
     chmodSync(join(directory, 'real'), 0o755)
     expect(identities().check(binary, before)).toBeNull()
-    writeFileSync(join(directory, 'again'), 'the first build')
+    writeFileSync(join(directory, 'again'), 'the first build', { mode: 0o700 })
     renameSync(join(directory, 'again'), join(directory, 'real'))
     expect(identities().check(binary, before)).toBeNull()
   })
@@ -90,7 +122,10 @@ describe('EmulatorIdentities.check()', () => {
     ['host_cpu_changed', () => Object.assign(machine, { stepping: '2' })],
     ['microcode_changed', () => Object.assign(machine, { microcode: '0x2' })],
     ['kernel_changed', () => Object.assign(machine, { kernel: '6.2 #1' })],
+    ['cpuid_changed', () => Object.assign(machine, { cpuid: 'd' })],
     ['nested_kvm_changed', () => Object.assign(machine, { nested: true })],
+    ['secure_guest_changed', () => Object.assign(machine, { secure: 'kvm_amd.sev=Y' })],
+    ['firmware_descriptors_changed', () => Object.assign(machine, { firmware: 'g' })],
   ]
 
   test.each(changes)('says %s, and with what', (reason, change) => {
@@ -103,7 +138,7 @@ describe('EmulatorIdentities.check()', () => {
 
   test('says emulator_changed when the link leads elsewhere', () => {
     const before = recorded()
-    writeFileSync(join(directory, 'other'), 'the other build')
+    writeFileSync(join(directory, 'other'), 'the other build', { mode: 0o755 })
     rmSync(binary)
     symlinkSync('other', binary)
     expect(identities().check(binary, before)).toMatchObject({
@@ -129,6 +164,44 @@ describe('EmulatorIdentities.check()', () => {
     })
   })
 
+  test('says daemon_changed when another build asks, or when none was recorded', () => {
+    const before = recorded()
+    expect(identities({ build: '1.1' }).check(binary, before)).toEqual({
+      reason: 'daemon_changed',
+      was: '1.0',
+      is: '1.1',
+    })
+    expect(identities().check(binary, { ...before, daemonBuild: null })).toMatchObject({ was: 'not recorded' })
+  })
+
+  test('compares nothing that was not recorded or cannot be read', () => {
+    const before = { ...recorded(), cpuid: null, secureGuest: null, firmware: null }
+    Object.assign(machine, { cpuid: 'd', secure: 'kvm_amd.sev=Y', firmware: 'g' })
+    expect(identities().check(binary, before)).toBeNull()
+    machine.cpuid = null
+    expect(identities().check(binary, { ...before, cpuid: 'c' })).toBeNull()
+  })
+
+  test.each([
+    ['a directory', (path: string) => mkdirSync(path), /it is a directory/],
+    ['a pipe, without waiting for it', (path: string) => execFileSync('mkfifo', [path]), /no regular file/],
+    ['not executable', (path: string) => writeFileSync(path, '', { mode: 0o644 }), /not executable/],
+  ])('read() refuses %s', (_what, make, message) => {
+    const path = join(directory, 'odd')
+    make(path)
+    expect(() => identities().read(path)).toThrow(message)
+  })
+
+  test('sees that the file became a pipe', () => {
+    const before = recorded()
+    rmSync(join(directory, 'real'))
+    execFileSync('mkfifo', [join(directory, 'real')])
+    expect(identities().check(binary, before)).toMatchObject({
+      reason: 'emulator_missing',
+      is: 'it is no regular file',
+    })
+  })
+
   test('names the first reason of the closed list when several hold', () => {
     const before = recorded()
     machine.kernel = '6.2 #1'
@@ -139,8 +212,8 @@ describe('EmulatorIdentities.check()', () => {
 
   test('sees a change behind a wrapper script', () => {
     const wrapper = join(directory, 'wrapper')
-    writeFileSync(wrapper, '#!/bin/sh')
-    const before = identities().read(wrapper, join(directory, 'real'))
+    writeFileSync(wrapper, '#!/bin/sh', { mode: 0o755 })
+    const before = identities().read(wrapper, executableFile(join(directory, 'real')))
     expect(identities().check(wrapper, before)).toBeNull()
     writeFileSync(join(directory, 'real'), 'another build')
     expect(identities().check(wrapper, before)?.reason).toBe('emulator_changed')
@@ -149,7 +222,7 @@ describe('EmulatorIdentities.check()', () => {
 
 describe('EmulatorIdentities.checkExecutable()', () => {
   test('takes the recorded program by its stat, and by its content, and refuses another', () => {
-    const own = identities().read(process.execPath, process.execPath)
+    const own = identities().read(process.execPath)
     const pid = process.pid
     const running = {
       path: process.execPath,

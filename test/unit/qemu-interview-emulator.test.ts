@@ -1,22 +1,46 @@
-import { readFileSync } from 'node:fs'
-import { gunzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
+import { deriveAnswers } from '../../src/qemu/derive-answers.ts'
 import { flagRules } from '../../src/qemu/flag-rules.ts'
-import { interviewEmulator } from '../../src/qemu/interview-emulator.ts'
-import { indentJson, ProbeRecording, replayConversation } from '../../src/qemu/probe-recording.ts'
-
-const recording = gunzipSync(
-  readFileSync(new URL('../../fixtures/qmp/qemu-7.2.22-debian-x86_64-kvm.replies.gz', import.meta.url)),
-).toString('utf8')
-
-/** The recording behind its first exchange, which the connection itself made. */
-function afterNegotiation(text: string): string {
-  return text.split('\n\n').slice(2).join('\n\n')
-}
+import { interviewEmulator, interviewTranslation } from '../../src/qemu/interview-emulator.ts'
+import { ProbeConversation } from '../../src/qemu/probe-conversation.ts'
+import { indentJson, ProbeRecording } from '../../src/qemu/probe-recording.ts'
+import { answerFrom, questionsOf, recordedEmulators, recordingOf } from '../support/recorded-emulators.ts'
 
 describe('interviewEmulator()', () => {
-  test('derives from a recording of Debian 12 what the emulator can do', async () => {
-    const answers = await interviewEmulator(replayConversation(afterNegotiation(recording)))
+  test.each(recordedEmulators)('asks %s again what was recorded, in the recorded order', async (name) => {
+    const conversation = ProbeConversation.parse(recordingOf(name))
+    const asked: string[] = []
+    const first = await interviewEmulator(answerFrom(conversation, { section: 0, asked }))
+    expect(asked).toEqual(questionsOf(conversation, 0))
+    expect(new Set(asked).size).toBe(asked.length)
+    expect(first.needsTranslation).toBe(name === 'x86_64-kvm')
+    expect(conversation.sections).toHaveLength(first.needsTranslation ? 2 : 1)
+    if (!first.needsTranslation) return
+    const translation: string[] = []
+    await interviewTranslation(answerFrom(conversation, { section: 1, asked: translation }), first)
+    expect(translation).toEqual(questionsOf(conversation, 1))
+  })
+
+  test('asks for properties only of types that exist', async () => {
+    const conversation = ProbeConversation.parse(recordingOf('avr'))
+    const questions = questionsOf(conversation, 0).join('\n')
+    expect(questions).not.toContain('virtio-blk-pci')
+    expect(questions).toContain('qom-list-properties {"typename":"none-machine"}')
+  })
+
+  test('does not go on where an answer that everything else needs is missing', async () => {
+    const conversation = ProbeConversation.parse(recordingOf('avr'))
+    const answers = answerFrom(conversation, { section: 0, asked: [] })
+    const lying = interviewEmulator(async (command, args) =>
+      command === 'qom-list-types' ? 'none' : await answers(command, args),
+    )
+    await expect(lying).rejects.toThrow(/answer to "qom-list-types"/)
+  })
+})
+
+describe('deriveAnswers()', () => {
+  test('tells of an emulator of Debian 12 with KVM what the daemon works with', () => {
+    const answers = deriveAnswers(ProbeConversation.parse(recordingOf('x86_64-kvm')))
     expect(answers).toMatchObject({
       arch: 'x86_64',
       version: 7_002_022,
@@ -46,24 +70,36 @@ describe('interviewEmulator()', () => {
       expect(answers.flags).toContain(flag)
     }
     for (const flag of ['hvf', 'igb']) expect(answers.flags).not.toContain(flag)
+    const { capabilities } = answers
+    expect(capabilities.accelerators.map(({ type, hostCpu }) => [type, hostCpu?.migratability])).toEqual([
+      ['kvm', true],
+      ['tcg', true],
+    ])
+    expect(capabilities.flags).toContain('kvm')
   })
 
-  test('gives up when the recorded conversation is another one', async () => {
-    const replay = replayConversation(recording)
-    await expect(interviewEmulator(replay)).rejects.toThrow(
-      /question 1 is .*query-version.*recorded is .*qmp_capabilities/,
-    )
+  test.each([
+    ['avr', 'avr', ['arduino-duemilanove', 'arduino-mega', 'arduino-mega-2560-v3', 'arduino-uno']],
+    ['microblaze', 'microblaze', ['petalogix-s3adsp1800', 'petalogix-ml605', 'xlnx-zynqmp-pmu']],
+    ['or1k', 'or1k', ['or1k-sim', 'virt']],
+  ] as const)('tells of %s, which has no accelerator', (name, arch, machines) => {
+    const answers = deriveAnswers(ProbeConversation.parse(recordingOf(name)))
+    expect(answers).toMatchObject({ arch, virtTypes: ['qemu'] })
+    expect(answers.machines.map((machine) => machine.name).toSorted()).toEqual([...machines].toSorted())
   })
 
-  test('asks for no properties of a type that does not exist', async () => {
-    const asked: string[] = []
-    const replay = replayConversation(afterNegotiation(recording))
-    await interviewEmulator(async (command, args) => {
-      if (command === 'device-list-properties') asked.push(JSON.stringify(args))
-      return await replay(command, args)
-    })
-    expect(asked).toContain('{"typename":"virtio-blk-pci"}')
-    expect(new Set(asked).size).toBe(asked.length)
+  test.each([
+    ['a version beyond all numbers', ['"major": 7', '"major": 9000000'], /query-version.*major/],
+    [
+      'a package with control characters',
+      ['"package": "Debian', '"package": "\\u0000Debian'],
+      /query-version.*package/,
+    ],
+    ['a missing answer', ['"execute": "query-target"', '"execute": "query-nothing"'], /query-target/],
+  ] as const)('refuses %s', (_what, [from, to], message) => {
+    const text = recordingOf('avr')
+    expect(text).toContain(from)
+    expect(() => deriveAnswers(ProbeConversation.parse(text.replace(from, to)))).toThrow(message)
   })
 })
 
@@ -75,19 +111,27 @@ test('flagRules name each flag once and state one fact each', () => {
 })
 
 describe('ProbeRecording', () => {
-  test('writes what a replay reads, with ids counted from 1', async () => {
+  test('writes what is read back, with ids counted from 1 in each section', () => {
     const written = new ProbeRecording()
-    written.add('{"execute":"query-kvm","id":"chronovisor-7"}')
-    written.add('{"return": {"enabled": true, "present": true}, "id": "chronovisor-7"}\r\n')
-    written.add('{"execute":"qom-list-types","arguments":{"id":"chronovisor-9"},"id":"chronovisor-8"}')
-    written.add('{"id": "chronovisor-8", "error": {"class": "GenericError", "desc": "no"}}')
-    expect(written.text.split('\n\n')[3]).toBe(
-      '{\n  "id": "libvirt-2",\n  "error": {\n    "class": "GenericError",\n    "desc": "no"\n  }\n}\n',
+    written.beginSection()
+    written.add('{"execute":"qmp_capabilities","id":"chronovisor-1"}')
+    written.add('{"return": {}, "id": "chronovisor-1"}\r\n')
+    written.add('{"execute":"qom-list-types","arguments":{"id":"chronovisor-9"},"id":"chronovisor-2"}')
+    written.add('{"id": "chronovisor-2", "error": {"class": "GenericError", "desc": "no"}}')
+    written.beginSection()
+    written.add('{"execute":"qmp_capabilities","id":"chronovisor-1"}')
+    written.add('{"return": {}, "id": "chronovisor-1"}')
+    const messages = written.text.split('\n\n')
+    expect(messages[3]).toBe(
+      '{\n  "id": "libvirt-2",\n  "error": {\n    "class": "GenericError",\n    "desc": "no"\n  }\n}',
     )
-    const replay = replayConversation(written.text)
-    expect(await replay('query-kvm')).toEqual({ enabled: true, present: true })
-    await expect(replay('qom-list-types', { id: 'chronovisor-9' })).rejects.toMatchObject({
+    expect(messages[4]).toContain('"id": "libvirt-1"')
+    const read = ProbeConversation.parse(written.text)
+    expect(read.sections).toHaveLength(2)
+    expect(read.answer(0, { command: 'qom-list-types', args: { id: 'chronovisor-9' } })).toEqual({
+      kind: 'error',
       errorClass: 'GenericError',
+      description: 'no',
     })
   })
 
