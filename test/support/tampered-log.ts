@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { DatabaseSource } from '../../src/eventstore/database-source.ts'
+import { DatabaseSource, SourceConnections } from '../../src/eventstore/database-source.ts'
 import { logOrigin } from '../../src/eventstore/log-origin.ts'
 import { type LogTable, logTables } from '../../src/eventstore/log-tables.ts'
 import type { EventStore } from '../../src/eventstore/event-store.ts'
@@ -103,13 +103,13 @@ export function noteTexts(type: string, data: Uint8Array): readonly string[] {
  * files of the database, or a disk that forgets.
  */
 export class TamperedLog implements AsyncDisposable {
-  readonly #address: PostgresAddress
+  readonly #connections: SourceConnections
   readonly #client: pg.Client
   readonly #candidates: readonly Candidate[]
   readonly #counts = new Map<LogTable, number>()
 
   private constructor(address: PostgresAddress, about: { client: pg.Client; candidates: readonly Candidate[] }) {
-    this.#address = address
+    this.#connections = new SourceConnections(address)
     this.#client = about.client
     this.#candidates = about.candidates
   }
@@ -149,7 +149,7 @@ export class TamperedLog implements AsyncDisposable {
 
   /** Verifies the log as it is. */
   async verify(): Promise<VerifyReport> {
-    await using source = await DatabaseSource.open(this.#address)
+    await using source = await DatabaseSource.open(this.#connections)
     return await verifyLog(source, { blobNames: noteTexts })
   }
 
@@ -186,6 +186,7 @@ export class TamperedLog implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#connections[Symbol.asyncDispose]()
     await this.#client.end()
   }
 
