@@ -45,7 +45,10 @@ export class CommitCheck {
     const before = this.#before
     this.#before = row
     if (before === null) return
-    if (row.atUs <= before.atUs) this.#add(row, 'at_us', 'is not stamped later than the one before it')
+    // Stamps are in the leaves, but for that of the genesis, which has none.
+    if (row.atUs <= before.atUs && before.commitNo === 0n)
+      this.#add(before, 'at_us', 'is not stamped before the first event')
+    else if (row.atUs <= before.atUs) this.#add(row, 'at_us', 'is not stamped later than the one before it')
     if (row.epoch !== before.epoch && row.epoch !== before.epoch + 1) {
       this.#add(row, 'epoch', `is of epoch ${row.epoch}, the one before it of ${before.epoch}`)
     }

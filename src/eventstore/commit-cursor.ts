@@ -25,6 +25,7 @@ export class CommitCursor {
   readonly #findings: LogFindings
   readonly #queue: RowQueue
   readonly #strays: CommitRow[] = []
+  /** First positions of rows that were found ahead of their turn. */
   readonly #explained = new Set<bigint>()
   #lookups = 0
 
@@ -49,14 +50,21 @@ export class CommitCursor {
     if (this.#queue.peek() === null) return null
     const found = await this.#lookUp(firstPos)
     if (found !== null) {
-      this.#explained.add(found.commitNo)
+      this.#explained.add(found.firstPos)
       return this.#explain(found, commitNo)
     }
     this.#add(commitNo, { columns: ['commit_no'], position: firstPos, text: `commit ${commitNo} is missing` })
     return null
   }
 
-  /** The row after the one that was given, as it stands. */
+  /** The row that follows one that was given, as it stands: of several the one that begins where that ends. */
+  async follower({ commitNo, lastPos }: CommitRow): Promise<CommitRow | null> {
+    await this.#holdUpTo(commitNo + 1n)
+    const held = this.#strays.filter((row) => row.commitNo === commitNo + 1n)
+    return held.find(({ firstPos }) => firstPos === lastPos + 1n) ?? held[0] ?? (await this.peek())
+  }
+
+  /** The next row that was not looked at yet; null at the end. */
   async peek(): Promise<CommitRow | null> {
     if (this.#queue.isEmpty) await this.#queue.fill()
     const row = this.#queue.peek()
@@ -68,7 +76,7 @@ export class CommitCursor {
     for (let row = await this.#queue.next(); row !== null; row = await this.#queue.next())
       this.#strays.push(commitRow(row))
     for (const { commitNo, firstPos } of this.#strays) {
-      if (this.#explained.has(commitNo)) continue
+      if (this.#explained.has(firstPos)) continue
       const text = `commit ${commitNo} follows no other: its number is not its own`
       this.#add(commitNo, { columns: ['commit_no'], position: firstPos, text })
     }
@@ -89,7 +97,7 @@ export class CommitCursor {
   }
 
   #takeHeld(wanted: (row: CommitRow) => boolean): CommitRow | null {
-    const at = this.#strays.findIndex((row) => !this.#explained.has(row.commitNo) && wanted(row))
+    const at = this.#strays.findIndex((row) => !this.#explained.has(row.firstPos) && wanted(row))
     const [row] = at === -1 ? [] : this.#strays.splice(at, 1)
     return row ?? null
   }

@@ -92,7 +92,7 @@ export class TreeCheck {
         isWhole = (await this.#commits.peek()) === null
         break
       }
-      const next = await this.#commits.peek()
+      const next = await this.#commits.follower(row)
       const to = this.#commitCheck.take(row, { place: { commitNo, firstPos }, next })
       if (commitNo === 0n) genesisUs = row.atUs
       const lastPos = await this.#commit(row, { from: firstPos > from ? firstPos : from, to, isLast: next === null })
