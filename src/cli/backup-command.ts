@@ -3,6 +3,8 @@ import { daemonVersion } from '../daemon-file.ts'
 import { type BackupReport, backupLog } from '../eventstore/backup-log.ts'
 import { parseCheckpoint } from '../eventstore/checkpoint.ts'
 import { parseNote } from '../eventstore/signed-note.ts'
+import { signedNow } from './checkpoint-command.ts'
+import { isRunning, readDaemonFile } from './daemon-file.ts'
 import { byteSize, localTime } from './format-time.ts'
 import { exitCode } from './exit-code.ts'
 import { Interruption } from './interruption.ts'
@@ -18,6 +20,7 @@ export async function backupCommand(invocation: Invocation): Promise<number> {
   using interruption = new Interruption()
   using progress = new ProgressLine()
   await using database = await openLogDatabase(config)
+  if (config.database === null) await signFirst(config)
   const report = await backupLog({
     address: database.address,
     dir,
@@ -30,6 +33,17 @@ export async function backupCommand(invocation: Invocation): Promise<number> {
   if (out.isJson) out.document(documentOf(dir, report))
   else out.lines(formatFields(fieldsOf(dir, report)))
   return exitCode.found
+}
+
+/** So that the backup ends with what is signed; without a daemon it has the newest checkpoint that was. */
+async function signFirst(config: Invocation['config']): Promise<void> {
+  const daemon = readDaemonFile(config.socketDir)
+  if (daemon === null || !isRunning(daemon)) return
+  try {
+    await signedNow(config)
+  } catch (error) {
+    process.stderr.write(`Not signed before the backup: ${error instanceof Error ? error.message : String(error)}\n`)
+  }
 }
 
 function fieldsOf(dir: string, report: BackupReport): readonly (readonly [string, string])[] {

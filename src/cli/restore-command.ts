@@ -4,7 +4,7 @@ import * as v from 'valibot'
 import { openGivenPostgres } from '../eventstore/given-postgres.ts'
 import type { PostgresAddress } from '../eventstore/postgres-address.ts'
 import { type RestoreReport, restoreLog } from '../eventstore/restore-log.ts'
-import { type NoteVerifier, parseVerifierKey } from '../eventstore/signed-note.ts'
+import type { NoteVerifier } from '../eventstore/signed-note.ts'
 import { CliError } from './cli-error.ts'
 import { exitCode } from './exit-code.ts'
 import { localTime } from './format-time.ts'
@@ -14,8 +14,10 @@ import { openLogDatabase } from './log-database.ts'
 import { type Output, toned } from './output.ts'
 import { ProgressLine } from './progress-line.ts'
 import { type DrillOptions, type DrillReport, drill } from './restore-drill.ts'
+import { setAnchorAside } from './state-anchor.ts'
 import { restoreStateDirectory } from './restore-state-directory.ts'
 import { formatFields } from './text-table.ts'
+import { keysOption } from './trusted-keys.ts'
 
 const optionsSchema = v.object({
   drill: v.optional(v.boolean(), false),
@@ -29,8 +31,9 @@ export async function restoreCommand(invocation: Invocation): Promise<number> {
   const dir = resolve(invocation.args[0] ?? '')
   using interruption = new Interruption()
   using progress = new ProgressLine()
+  const trusted = keysOption(options.key)
   if (options.offline && !options.drill) throw new CliError('Cannot restore: --offline belongs to --drill')
-  const work = { dir, signal: interruption.signal, ...trusted(options.key) }
+  const work = { dir, signal: interruption.signal, ...(trusted.length === 0 ? {} : { trusted }) }
   if (options.drill) return await runDrill(invocation, { ...work, progress, offline: options.offline })
   const report = await restore(invocation.config, { ...work, progress })
   progress[Symbol.dispose]()
@@ -45,18 +48,6 @@ interface Work {
   readonly progress: ProgressLine
 }
 
-/** The key of `--key`: its text, or a file that has it. */
-function trusted(key: string | undefined): { readonly trusted?: readonly NoteVerifier[] } {
-  if (key === undefined) return {}
-  try {
-    return { trusted: [parseVerifierKey(existsSync(key) ? readFileSync(key, 'utf8').trim() : key)] }
-  } catch (error) {
-    throw new CliError(`Cannot use --key "${key}": ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    })
-  }
-}
-
 async function restore(config: Invocation['config'], { progress, ...work }: Work): Promise<RestoreReport> {
   const onProgress = ({ step, ...at }: { step: string; done: bigint; total: bigint }) => progress.update(step, at)
   if (config.database === null) return await restoreStateDirectory({ ...work, stateDir: config.stateDir, onProgress })
@@ -67,7 +58,8 @@ async function restore(config: Invocation['config'], { progress, ...work }: Work
 function showRestored({ out, config }: Invocation, { manifest, checked }: RestoreReport): void {
   const { log, head } = manifest
   const place = config.database === null ? config.stateDir : 'the database of --database'
-  const hint = config.database === null ? null : hostHint(config.stateDir, log.hostId)
+  const hint =
+    config.database === null ? setAnchorAside(config.stateDir, manifest) : hostHint(config.stateDir, log.hostId)
   if (out.isJson) {
     out.document({ place, log, head, checked, hint })
     return
@@ -101,7 +93,7 @@ async function runDrill(
 ): Promise<number> {
   await using live = await openLive(config, offline)
   const onProgress: DrillOptions['onProgress'] = (step, at) => progress.update(step, at)
-  const report = await drill({ ...work, live: live.address, onProgress })
+  const report = await drill({ ...work, stateDir: config.stateDir, live: live.address, onProgress })
   progress[Symbol.dispose]()
   if (out.isJson) out.document({ ...drillDocument(report), notCompared: live.whyNot })
   else showDrill(out, report, live.whyNot)

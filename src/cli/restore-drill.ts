@@ -11,6 +11,7 @@ import { restoreLog } from '../eventstore/restore-log.ts'
 import type { NoteVerifier } from '../eventstore/signed-note.ts'
 import { DrillPlace } from './drill-place.ts'
 import { quietLog } from './log-database.ts'
+import { missingOfAnchor, readStateAnchor } from './state-anchor.ts'
 
 /** What a drill found. `missing` says it in sentences; none: a restore gives everything back. */
 export interface DrillReport {
@@ -30,6 +31,8 @@ export interface DrillOptions {
   readonly dir: string
   /** The log that the backup is of, where it can be reached. */
   readonly live: PostgresAddress | null
+  /** Its state directory, where the newest signed checkpoint is kept beside the database. */
+  readonly stateDir: string
   /** Only these keys may have signed the checkpoints; not given: those that the log itself names. */
   readonly trusted?: readonly NoteVerifier[]
   readonly onProgress?: (step: string, progress: { readonly done: bigint; readonly total: bigint }) => void
@@ -53,6 +56,7 @@ export async function drill(options: DrillOptions): Promise<DrillReport> {
   }
   const comparison = live === null ? null : await compareBackup(dir, { manifest, address: live })
   const lost = lostRanges(damages)
+  const signed = missingOfAnchor(readStateAnchor(options.stateDir, manifest), manifest)
   return {
     manifest,
     damages: damages.map(describeDamage),
@@ -63,6 +67,7 @@ export async function drill(options: DrillOptions): Promise<DrillReport> {
       ...lost.map(lostText),
       ...contradictions,
       ...(comparison === null ? [] : comparisonTexts(comparison, manifest)),
+      ...(signed === null ? [] : [signed]),
     ],
   }
 }

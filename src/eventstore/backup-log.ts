@@ -49,8 +49,9 @@ export const backupLockKey = String(BigInt('0x63762d6261636b75'))
 export const notInBackup: readonly string[] = [
   'read models: replayed from the log at the next start',
   'disk images, snapshots and managed save images of domains',
-  'the signing key of the log: keep a copy of it elsewhere, and apart from the backup',
-  'settings: the configuration file, and local.conf of the embedded PostgreSQL',
+  'log-signing-key of the state directory: keep a copy elsewhere, apart from the backup; without it a new key is made',
+  'log-checkpoint of the state directory: the newest signed checkpoint, as it was printed or sent elsewhere',
+  'grpc-credentials of the state directory, the configuration file, local.conf of the embedded PostgreSQL',
   'log files of guests and of the database server',
 ]
 
