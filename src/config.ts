@@ -27,11 +27,13 @@ export interface Config {
   readonly checkpointEvents: number
   readonly checkpointMinutes: number
   /** Where the EventStoreDB protocol is served; null = nowhere. */
-  readonly grpc: GrpcListen | null
+  readonly grpc: LocalListen | null
+  /** Where Prometheus' metrics are served; null = nowhere. */
+  readonly metrics: LocalListen | null
 }
 
 /** A UNIX socket by its absolute path, or a port of the loopback interface (0: any free one). */
-export type GrpcListen =
+export type LocalListen =
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'tcp'; readonly host: '127.0.0.1' | '::1'; readonly port: number }
 
@@ -112,6 +114,12 @@ export const settings = [
     value: 'ADDRESS',
     meaning: 'serve the EventStoreDB protocol on unix:PATH or 127.0.0.1:PORT',
   },
+  {
+    flag: 'metrics',
+    variable: 'CHRONOVISOR_METRICS',
+    value: 'ADDRESS',
+    meaning: 'serve metrics for Prometheus on unix:PATH or 127.0.0.1:PORT',
+  },
 ] as const satisfies readonly Setting[]
 
 /** A setting that cannot be used; the message names it, its value and where it came from. */
@@ -173,7 +181,8 @@ export function readConfig(
       flag: 'checkpoint-minutes',
       value: raw['checkpoint-minutes'] ?? '60',
     }),
-    grpc: raw.grpc === undefined || raw.grpc === '' ? null : parseGrpc(raw.grpc),
+    grpc: raw.grpc === undefined || raw.grpc === '' ? null : parseListen('grpc', raw.grpc),
+    metrics: raw.metrics === undefined || raw.metrics === '' ? null : parseListen('metrics', raw.metrics),
   }
   if (config.vncPortFirst > config.vncPortLast)
     throw new ConfigError(
@@ -204,15 +213,15 @@ function parse<Schema extends v.GenericSchema>(
   throw new ConfigError(`Cannot use --${given.flag} "${given.value}": ${result.issues[0].message}`)
 }
 
-/** Only this machine may connect: credentials and events of the host do not belong on a network. */
-function parseGrpc(text: string): GrpcListen {
+/** Only this machine may connect: credentials, events and figures of the host do not belong on a network. */
+function parseListen(flag: 'grpc' | 'metrics', text: string): LocalListen {
   const path = /^unix:(?:\/\/(?=\/))?(.+)$/.exec(text)?.[1]
   if (path !== undefined) return { kind: 'unix', path: resolve(path) }
   const [, host, digits] = /^(127\.0\.0\.1|localhost|\[::1\]):(\d{1,5})$/.exec(text) ?? []
   const port = Number(digits)
   if (host !== undefined && port <= 65_535) return { kind: 'tcp', host: host === '[::1]' ? '::1' : '127.0.0.1', port }
   throw new ConfigError(
-    `Cannot use --grpc "${text}": it must be unix:PATH, 127.0.0.1:PORT or [::1]:PORT; other addresses are refused`,
+    `Cannot use --${flag} "${text}": it must be unix:PATH, 127.0.0.1:PORT or [::1]:PORT; other addresses are refused`,
   )
 }
 

@@ -22,6 +22,8 @@ export function writeDaemonFile(daemon: {
   readonly driver: 'qemu' | 'test'
   /** Where the EventStoreDB protocol is served, as its clients write it; null = nowhere. */
   readonly grpc: string | null
+  /** Where the metrics are served; null = nowhere. */
+  readonly metrics: string | null
 }): void {
   const { config, driver } = daemon
   const [readWrite, readOnly] = serverSockets(config)
@@ -36,6 +38,7 @@ export function writeDaemonFile(daemon: {
     sockets: { readWrite: readWrite?.path, readOnly: readOnly?.path, logFeed: logFeedPath(config) },
     stateDir: config.stateDir,
     ...(daemon.grpc === null ? {} : { grpc: daemon.grpc }),
+    ...(daemon.metrics === null ? {} : { metrics: daemon.metrics }),
     uri: `${uri}?socket=${readWrite?.path ?? ''}`,
   })
   // A given database's URL may hold a password: then only the daemon's user may read the file.

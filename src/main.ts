@@ -15,6 +15,7 @@ import { composeDriver, type Hypervisor } from './compose-driver.ts'
 import { composeGrpc } from './compose-grpc.ts'
 import { composeHost } from './compose-host.ts'
 import { composeLogFeed } from './compose-log-feed.ts'
+import { composeMetrics, type ServedMetrics } from './compose-metrics.ts'
 import type { Config } from './config.ts'
 import { lockStateDirectory } from './daemon-lock.ts'
 import { connectionFacts, describeHost } from './describe-host.ts'
@@ -68,9 +69,10 @@ export async function startDaemon(config: Config, logger: Logger, seams: Seams =
     await openDatabase(config, { info: (message) => logger.info(message), warn: (message) => logger.warn(message) }),
   )
   const log = opened.use(await openLog({ config, database, hypervisor, logger }))
-  opened.use(await composeLogFeed({ config, log, logger }))
+  const feed = opened.use(await composeLogFeed({ config, log, logger }))
   const grpc = opened.use(await composeGrpc({ config, log, logger }))
-  const daemon = new RunningDaemon({ config, logger, hypervisor, database, log, grpc, seams })
+  const metrics = opened.use(await composeMetrics({ config, log, feed, logger }))
+  const daemon = new RunningDaemon({ config, logger, hypervisor, database, log, grpc, metrics, seams })
   await daemon.start()
   daemon.keep(opened.move())
   return daemon
@@ -83,6 +85,7 @@ interface Parts {
   readonly database: Database
   readonly log: OpenLog
   readonly grpc: GrpcServer | null
+  readonly metrics: ServedMetrics | null
   readonly seams: Seams
 }
 
@@ -152,7 +155,7 @@ class RunningDaemon implements Daemon {
   }
 
   get announcement(): readonly string[] {
-    const { config, database, hypervisor, grpc } = this.#parts
+    const { config, database, hypervisor, grpc, metrics } = this.#parts
     const sockets = serverSockets(config)
     const uri = hypervisor.driver.kind === 'qemu' ? 'qemu+unix:///system' : 'test+unix:///default'
     return [
@@ -161,6 +164,7 @@ class RunningDaemon implements Daemon {
       `  domains   ${hypervisor.description}`,
       `  sockets   ${sockets.map((socket) => socket.path).join(', ')}`,
       ...(grpc === null ? [] : [`  grpc      ${grpc.target}`]),
+      ...(metrics === null ? [] : [`  metrics   ${metrics.target}`]),
       `  try       virsh -c '${uri}?socket=${sockets[0]?.path ?? ''}' list --all`,
       '  history   chronovisor log',
     ]
@@ -172,7 +176,7 @@ class RunningDaemon implements Daemon {
   }
 
   async start(): Promise<void> {
-    const { config, logger, hypervisor, database, log, grpc } = this.#parts
+    const { config, logger, hypervisor, database, log, grpc, metrics } = this.#parts
     this.#listen()
     await log.loadTexts(this.#host.texts)
     await reconcileAll(this.#host)
@@ -184,7 +188,13 @@ class RunningDaemon implements Daemon {
     }, retryMs)
     this.#retry.unref()
     await this.#server.listen()
-    writeDaemonFile({ config, database: database.address, driver: hypervisor.driver.kind, grpc: grpc?.target ?? null })
+    writeDaemonFile({
+      config,
+      database: database.address,
+      driver: hypervisor.driver.kind,
+      grpc: grpc?.target ?? null,
+      metrics: metrics?.target ?? null,
+    })
     this.#afterStart = this.#afterReady().catch((error: unknown) =>
       logger.error({ err: error }, 'The work after the start failed'),
     )

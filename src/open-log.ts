@@ -27,6 +27,7 @@ import { CheckpointKeeper } from './eventstore/checkpoint-keeper.ts'
 import { logOrigin } from './eventstore/log-origin.ts'
 import { openEventStore } from './eventstore/open-event-store.ts'
 import { openSigningKey } from './eventstore/signing-key.ts'
+import { checkpointPath } from './last-checkpoint.ts'
 import type { Database } from './open-database.ts'
 import type { CatchUpProgress } from './readmodel/catch-up.ts'
 import { ReadModels } from './readmodel/read-models.ts'
@@ -143,7 +144,7 @@ async function keepCheckpoints(
     return await CheckpointKeeper.start({
       store,
       signer: openSigningKey(join(config.stateDir, 'log-signing-key'), logOrigin(store.log)),
-      anchorPath: join(config.stateDir, 'log-checkpoint'),
+      anchorPath: checkpointPath(config.stateDir),
       everyEvents: config.checkpointEvents,
       everyMs: config.checkpointMinutes * 60_000,
       onProblem,

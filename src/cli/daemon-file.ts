@@ -18,6 +18,7 @@ const daemonFileSchema = v.object({
   sockets: v.object({ readWrite: v.string(), readOnly: v.string(), logFeed: v.exactOptional(v.string()) }),
   stateDir: v.string(),
   grpc: v.exactOptional(v.string()),
+  metrics: v.exactOptional(v.string()),
   uri: v.string(),
 })
 

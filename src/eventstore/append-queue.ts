@@ -16,6 +16,11 @@ export class AppendQueue {
     return this.#requests.length
   }
 
+  /** Bytes of those whose content is known already. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
   /** The one whose turn is next. */
   get first(): AppendRequest | undefined {
     return this.#requests[0]

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { BoundedMap } from './bounded-map.ts'
 import type { BlobReader } from './event-store-options.ts'
+import type { Amount } from './event-store-stats.ts'
 
 /** Reads big texts by their hash, the last used from memory. */
 export class BlobReads implements BlobReader {
@@ -24,6 +25,11 @@ export class BlobReads implements BlobReader {
     if (bytes === undefined) throw new Error(`Cannot read the big text "${sha256}": the log has none of that name`)
     this.#cache.set(sha256, bytes, bytes.length)
     return bytes
+  }
+
+  /** What is kept in memory. */
+  get cached(): Amount {
+    return { count: this.#cache.size, bytes: this.#cache.weight }
   }
 
   /** Forgets a text that was erased. */

@@ -8,6 +8,11 @@ export class BoundedMap<Key, Value> {
     this.#limit = limit
   }
 
+  /** Weights of all entries together. */
+  get weight(): number {
+    return this.#weight
+  }
+
   get size(): number {
     return this.#entries.size
   }

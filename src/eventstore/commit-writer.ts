@@ -1,10 +1,12 @@
 import { FencedError, InvalidAppendError, LogClosedError, LogUnavailableError } from './append-errors.ts'
+import { AppendAnswers } from './append-answers.ts'
 import { AppendQueue } from './append-queue.ts'
 import { Batch } from './batch.ts'
 import type { CommitParticipant, CommitStatement } from './commit-participant.ts'
 import { type CommitPlan, planCommit } from './commit-plan.ts'
 import type { CommitSender, Outcome } from './commit-sender.ts'
-import type { AppendResult, Commit, EventStoreLimits, LogAlarm } from './event-store-options.ts'
+import type { Commit, EventStoreLimits, LogAlarm } from './event-store-options.ts'
+import type { Amount } from './event-store-stats.ts'
 import type { LogNames } from './log-names.ts'
 import type { Partitions } from './partitions.ts'
 import { messageOf } from './postgres-failure.ts'
@@ -14,6 +16,7 @@ import type { AppendRequest, StagedAppend, Stager } from './stager.ts'
 import type { StateMemos } from './state-memos.ts'
 import { withTimeLimit } from './time-limit.ts'
 import type { TreeFront } from './tree-front.ts'
+import type { WriterStats } from './writer-stats.ts'
 
 /** What the writer works with. */
 export interface CommitWriterParts {
@@ -34,9 +37,6 @@ export interface CommitWriterParts {
   readonly tree: TreeFront
 }
 
-// Of fewer requests, halves would cost more commits than they save waiting.
-const leastShare = 16
-
 /**
  * The commit turn: one batch at a time. What waits is staged in order, sent as one transaction, and on success swapped into memory before
  * anybody is told; on failure the overlay is dropped and nobody has seen it.
@@ -44,6 +44,7 @@ const leastShare = 16
 export class CommitWriter {
   readonly #parts: CommitWriterParts
   readonly #queue: AppendQueue
+  readonly #replies = new AppendAnswers()
   #head: LogHead
   #tree: TreeFront
   #work: Promise<void> | null = null
@@ -72,8 +73,18 @@ export class CommitWriter {
   }
 
   /** Requests that wait for a later turn. */
-  get queueLength(): number {
-    return this.#queue.length
+  get queued(): Amount {
+    return { count: this.#queue.length, bytes: this.#queue.bytes }
+  }
+
+  /** Why nothing can be appended now; null where it can. */
+  get refusal(): Error | null {
+    return this.#refusal ?? this.#parts.sender.unavailable
+  }
+
+  /** What was done since the log was opened. */
+  get stats(): WriterStats {
+    return this.#replies.stats
   }
 
   /** Queues an append; it is settled once its batch is. Throws where it can be refused at once. */
@@ -188,7 +199,7 @@ export class CommitWriter {
     const staged = await this.#fill(batch)
     if (batch.events.length === 0) {
       this.#answer()
-      for (const each of staged) each.request.resolve(this.#resultOf(each))
+      this.#replies.resolve(staged, this.#head)
       return
     }
     let plan: CommitPlan
@@ -197,9 +208,11 @@ export class CommitWriter {
       plan = planCommit(batch, { before: this.#head, tree: this.#tree })
       await this.#ensurePartitions(plan.head.position)
       const statements = [...plan.statements, ...participants.flatMap((participant) => participant.statements())]
+      const sentMs = performance.now()
       const sending = this.#send(statements, { plan, staged })
       this.#answer() // the database works meanwhile
       outcome = await sending
+      if (outcome.kind === 'committed') this.#replies.stats.commit(batch.events.length, performance.now() - sentMs)
     } catch (error) {
       this.#drop(staged, new LogUnavailableError(this.#parts.nowUs(), messageOf(error), { cause: error }))
       return
@@ -211,9 +224,7 @@ export class CommitWriter {
     statements: readonly CommitStatement[],
     { plan, staged }: Pick<Conclusion, 'plan' | 'staged'>,
   ): Promise<Outcome> {
-    const giveUp = (error: Error) => {
-      for (const { request } of staged) request.reject(error)
-    }
+    const giveUp = this.#replies.doubter(staged)
     const left = (error: LogUnavailableError) => {
       this.#refuseQueue(error)
       this.#endTurn()
@@ -232,12 +243,10 @@ export class CommitWriter {
   async #fill(batch: Batch): Promise<readonly StagedAppend[]> {
     const { limits, stager } = this.#parts
     const staged: StagedAppend[] = []
-    let left = this.#share()
-    await this.#whileAnswering(stager.prepare(batch, this.#queue.upTo(Math.min(left, limits.batchEvents))))
-    for (let request = this.#queue.first; request !== undefined && left > 0; request = this.#queue.first) {
+    await this.#whileAnswering(stager.prepare(batch, this.#queue.upTo(limits.batchEvents)))
+    for (let request = this.#queue.first; request !== undefined; request = this.#queue.first) {
       if (staged.length > 0 && (request.alone || staged[0]?.request.alone === true)) break
       this.#queue.shift()
-      left -= 1
       try {
         let staging = stager.stage(batch, request)
         while (staging.kind === 'reading') staging = await this.#whileAnswering(staging.read())
@@ -247,21 +256,11 @@ export class CommitWriter {
         }
         staged.push(staging.append)
       } catch (error) {
-        request.reject(error)
+        this.#replies.reject(request, error)
       }
       if (batch.events.length >= limits.batchEvents || batch.bytes >= limits.batchBytes) break
     }
     return staged
-  }
-
-  /**
-   * How many of those who wait share the next commit. Mostly all of them. Where nobody is being answered, they may be all the clients there
-   * are, who would then wait for the database, and it for them: of many, half go first, and from then on one half is answered and asks again
-   * while the other half is committed.
-   */
-  #share(): number {
-    const waiting = this.#queue.length
-    return this.#answers.length > 0 ? waiting : Math.max(leastShare, Math.ceil(waiting / 2))
   }
 
   /** Nobody who has an answer waits for what others need. */
@@ -282,7 +281,7 @@ export class CommitWriter {
         this.#answers.push(() => {
           const { commitNo, recordedAtUs } = plan.head
           this.#orFence(() => this.#parts.publish({ commitNo, recordedAtUs, events: batch.events }))
-          for (const each of staged) each.request.resolve(this.#resultOf(each))
+          this.#replies.resolve(staged, this.#head)
         })
         return
       case 'refused':
@@ -291,7 +290,7 @@ export class CommitWriter {
           new LogUnavailableError(this.#parts.nowUs(), outcome.error.message, { cause: outcome.error }),
         )
       case 'unknown':
-        return this.#drop(staged, outcome.error)
+        return this.#dropParts() // its callers were told
       case 'poison':
         return this.#poisoned(staged, outcome.error)
       case 'conflict':
@@ -320,13 +319,13 @@ export class CommitWriter {
   }
 
   #drop(staged: readonly StagedAppend[], error: Error): void {
-    for (const participant of this.#parts.participants) participant.dropped()
-    for (const { request } of staged) request.reject(error)
+    this.#dropParts()
+    for (const { request } of staged) this.#replies.reject(request, error)
   }
 
   /** The database refused what was to be written: each request goes alone, so that only the one to blame is refused. */
   #poisoned(staged: readonly StagedAppend[], error: Error): void {
-    for (const participant of this.#parts.participants) participant.dropped()
+    this.#dropParts()
     const [only] = staged
     if (staged.length > 1 || only === undefined) {
       for (const { request } of staged) request.alone = true
@@ -337,15 +336,14 @@ export class CommitWriter {
       request.poison = error
       return this.#queue.putBack([request])
     }
-    request.reject(
+    this.#replies.reject(
+      request,
       new InvalidAppendError(`Cannot append: the database refused it (${error.message})`, { cause: error }),
     )
   }
 
-  #resultOf({ events }: StagedAppend): AppendResult {
-    const last = events.at(-1)
-    const { commitNo, position } = this.#head
-    return { commitNo: last?.commitNo ?? commitNo, lastPosition: last?.position ?? position, events }
+  #dropParts(): void {
+    for (const participant of this.#parts.participants) participant.dropped()
   }
 
   async #recover(reason: Error): Promise<void> {
@@ -364,7 +362,7 @@ export class CommitWriter {
   }
 
   #refuseQueue(error: Error): void {
-    for (const request of this.#queue.clear()) request.reject(error)
+    for (const request of this.#queue.clear()) this.#replies.reject(request, error)
     for (const pause of this.#pauses.splice(0)) pause.reject(error)
   }
 }

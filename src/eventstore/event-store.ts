@@ -11,6 +11,8 @@ import type {
   EventStoreLimits,
   LogAlarm,
 } from './event-store-options.ts'
+import type { BlobReads } from './blob-reads.ts'
+import type { EventStoreStats } from './event-store-stats.ts'
 import type { ErasurePlan, Erasures } from './erasures.ts'
 import type { LogReader, ReadAllOptions, ReadStreamOptions } from './log-reader.ts'
 import type { LogReads } from './log-reads.ts'
@@ -38,7 +40,7 @@ export interface EventStoreParts {
   readonly stop: AbortController
   readonly asOf: AsOfFloor
   readonly log: LogRow
-  readonly blobs: BlobReader
+  readonly blobs: BlobReads
   readonly erasures: Erasures
 }
 
@@ -63,16 +65,29 @@ export class EventStore implements LogReader {
    * throws to refuse it. An append that is retried with the same event ids and exact revisions is appended once.
    */
   append(what: readonly StreamWrite[] | Decide, options: AppendOptions = {}): Promise<AppendResult> {
-    const { signal, kind = 'intent', requestId = null } = options
-    const { limits, writer, nowUs } = this.#parts
     return new Promise((resolve, reject) => {
-      signal?.throwIfAborted()
-      if (requestId !== null) checkRequestId(requestId, { nowUs: nowUs(), limits })
-      const checked = typeof what === 'function' ? what : checkAppend(what, limits, requestId)
-      const request: AppendRequest = { what: checked, kind, requestId, alone: false, poison: null, resolve, reject }
-      if (signal === undefined) writer.submit(request)
-      else this.#submitWithdrawable(request, signal)
+      options.signal?.throwIfAborted()
+      try {
+        this.#submit(what, { ...options, resolve, reject })
+      } catch (error) {
+        this.#parts.writer.stats.refuse(error)
+        throw error
+      }
     })
+  }
+
+  #submit(
+    what: readonly StreamWrite[] | Decide,
+    options: AppendOptions & Pick<AppendRequest, 'resolve' | 'reject'>,
+  ): void {
+    const { signal, kind = 'intent', requestId = null, resolve, reject } = options
+    const { limits, writer, nowUs } = this.#parts
+    const atMs = performance.now()
+    if (requestId !== null) checkRequestId(requestId, { nowUs: nowUs(), limits })
+    const checked = typeof what === 'function' ? what : checkAppend(what, limits, requestId)
+    const request: AppendRequest = { what: checked, kind, requestId, atMs, alone: false, poison: null, resolve, reject }
+    if (signal === undefined) writer.submit(request)
+    else this.#submitWithdrawable(request, signal)
   }
 
   /** Its signal takes the request back as long as it waits. */
@@ -118,6 +133,29 @@ export class EventStore implements LogReader {
   /** The same for one stream, which need not exist yet. */
   subscribeStream(stream: string, options?: SubscribeStreamOptions): AsyncIterable<Delivery> {
     return this.#parts.reads.subscribeStream(stream, options)
+  }
+
+  /** How the log and its writer are, out of memory. */
+  get stats(): EventStoreStats {
+    const { writer, reads, blobs } = this.#parts
+    const { head, stats, queued, refusal } = writer
+    const { ring, subscriptions } = reads.liveStats(head.position)
+    return {
+      head,
+      writer: stats,
+      unavailable: refusal?.message ?? null,
+      queued,
+      ring,
+      subscriptions,
+      cachedBlobs: blobs.cached,
+    }
+  }
+
+  /** When the first event after a position was recorded, microseconds since 1970; null where there is none. */
+  async recordedAfter(position: bigint): Promise<bigint | null> {
+    const text = 'select at_us from commit where last_pos > $1::int8 order by last_pos limit 1'
+    const { rows } = await this.#parts.pool.query<{ at_us: bigint }>(text, [position])
+    return rows[0]?.at_us ?? null
   }
 
   /** Has `listener` told of every later commit, after the participants and those who asked before. Returns what ends it. */

@@ -30,6 +30,8 @@ export interface FollowParts {
 export class Ending {
   readonly #stop = new AbortController()
   #wait: RingWait | null = null
+  /** The last position that the subscription has looked at. */
+  cursor = -1n
 
   get isOver(): boolean {
     return this.#stop.signal.aborted
@@ -48,7 +50,14 @@ export class Ending {
   async guard(wait: RingWait): Promise<bigint | null> {
     this.#wait = wait
     if (this.isOver) wait.cancel()
-    return await wait.woken
+    const position = await wait.woken
+    this.#wait = null
+    return position
+  }
+
+  /** Events between the subscription and the end of the log; none where it waits for more. */
+  lagEvents(head: bigint): bigint {
+    return this.#wait !== null || this.cursor >= head ? 0n : head - this.cursor
   }
 }
 
@@ -78,8 +87,6 @@ export async function* followLog(followed: Followed, parts: FollowParts): AsyncG
 }
 
 class Follower {
-  /** The last position looked at. */
-  cursor = -1n
   readonly #followed: Followed
   readonly #parts: FollowParts
   #checkpoint = -1n
@@ -87,6 +94,15 @@ class Follower {
   constructor(followed: Followed, parts: FollowParts) {
     this.#followed = followed
     this.#parts = parts
+  }
+
+  /** The last position looked at. */
+  get cursor(): bigint {
+    return this.#parts.ending.cursor
+  }
+
+  set cursor(position: bigint) {
+    this.#parts.ending.cursor = position
   }
 
   /** Less than the cursor where that is beyond the end of the log. */

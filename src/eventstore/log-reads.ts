@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { LogCorruptError } from './append-errors.ts'
 import { defaultLimits } from './event-store-options.ts'
+import type { EventStoreStats } from './event-store-stats.ts'
 import { EventRows } from './event-rows.ts'
 import { Ending, type Followed, followLog } from './follow-log.ts'
 import { FollowedStream } from './followed-stream.ts'
@@ -85,6 +86,14 @@ export class LogReads implements LogReader {
       [timeUs],
     )
     return rows[0]?.last_pos ?? -1n
+  }
+
+  /** The events in memory, and those who follow the log whose end is at `head`. */
+  liveStats(head: bigint): Pick<EventStoreStats, 'ring' | 'subscriptions'> {
+    const { size, bytes } = this.#live.ring
+    const lags = [...this.#open].map((ending) => ending.lagEvents(head))
+    const lagEvents = lags.reduce((most, lag) => (lag > most ? lag : most), 0n)
+    return { ring: { count: size, bytes }, subscriptions: { count: lags.length, lagEvents } }
   }
 
   /** Ends all subscriptions; those begun later end at once. */

@@ -19,6 +19,8 @@ export interface AppendRequest {
   readonly kind: AppendKind
   /** The caller's name for it, where it may be repeated by that. */
   readonly requestId: string | null
+  /** When it was asked for, by the monotonic clock. */
+  readonly atMs: number
   readonly resolve: (result: AppendResult) => void
   readonly reject: (error: unknown) => void
   /** Set once a batch with this request was refused for its content: from then on it goes alone. */

@@ -10,14 +10,14 @@ export type GrpcAddress =
 const maxPathBytes = 107
 
 /** Starts to listen. Throws, naming the address, where another process has it or it cannot be. */
-export async function listenOn(server: Server, address: GrpcAddress): Promise<void> {
+export async function listenOn(server: Server, address: GrpcAddress, what = 'gRPC'): Promise<void> {
   try {
     if (address.kind === 'tcp') await listening(server, { host: address.host, port: address.port, exclusive: true })
     else await listenOnSocket(server, address)
   } catch (error) {
     const name = address.kind === 'tcp' ? `${address.host}:${address.port}` : address.path
     const why = error instanceof Error ? error.message : String(error)
-    throw new Error(`Cannot serve gRPC on ${name}: ${why}`, { cause: error })
+    throw new Error(`Cannot serve ${what} on ${name}: ${why}`, { cause: error })
   }
 }
 

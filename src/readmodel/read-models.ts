@@ -19,6 +19,7 @@ import { type BuildProgress, buildProjection, buildSchema } from './projection-b
 import { enterLive, leaveLive, movePosition, readDeadLetters } from './projection-book.ts'
 import { type Decode, ProjectionRun } from './projection-run.ts'
 import { readProjectionSql } from './projection-sql.ts'
+import { type ProjectionProgress, progressOf } from './projection-progress.ts'
 import { type ProjectionStatus, readProjectionStatus } from './projection-status.ts'
 import { loadRows, readAllColumns } from './projection-tables.ts'
 import type { Projection } from './projection.ts'
@@ -232,6 +233,14 @@ export class ReadModels implements CommitParticipant {
       position: () => this.#position,
       ...options,
     })
+  }
+
+  /** How far each projection is, out of memory. */
+  progress(): readonly ProjectionProgress[] {
+    const [head, letters] = [this.#position, this.deadLetters]
+    return this.#options.projections.map((projection) =>
+      progressOf(projection, { head, letters, position: this.#background.get(projection)?.position ?? head }),
+    )
   }
 
   /** How far each projection is, with its dead letters and its tables. */

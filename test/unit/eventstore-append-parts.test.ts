@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { LogBusyError } from '../../src/eventstore/append-errors.ts'
+import { LogBusyError, WrongExpectedRevisionError } from '../../src/eventstore/append-errors.ts'
 import { AppendQueue } from '../../src/eventstore/append-queue.ts'
 import { checkAppend } from '../../src/eventstore/append-request.ts'
 import { writeUuid } from '../../src/eventstore/binary-values.ts'
@@ -11,6 +11,7 @@ import { ProtocolWriter } from '../../src/eventstore/protocol-writer.ts'
 import { requestTimeMs } from '../../src/eventstore/request-book.ts'
 import type { AppendRequest } from '../../src/eventstore/stager.ts'
 import { Watchdog } from '../../src/eventstore/watchdog.ts'
+import { WriterStats } from '../../src/eventstore/writer-stats.ts'
 import { uuidV7 } from '../../src/util/uuid-v7.ts'
 import { newEvent, write } from '../support/log-kit.ts'
 
@@ -84,6 +85,7 @@ describe('AppendQueue', () => {
     what: { writes: [], eventCount: 0, bytes, blobBytes: 0, requestId: null },
     kind: 'intent',
     requestId: null,
+    atMs: 0,
     alone: false,
     poison: null,
     resolve: ignore,
@@ -202,5 +204,23 @@ describe('timers', () => {
     wallMs -= 10_000
     vi.advanceTimersByTime(60_000)
     expect(jumps).toHaveLength(1)
+  })
+})
+
+describe('WriterStats', () => {
+  test('counts what it is told by bounds and reasons', () => {
+    const stats = new WriterStats()
+    for (const tookMs of [0.5, 0.6, 40_000]) stats.answer(tookMs)
+    expect(stats.appendSeconds.counts.slice(0, 2)).toEqual([1, 1])
+    expect(stats.appendSeconds.counts.at(-1)).toBe(1)
+    expect(stats.appendSeconds.count).toBe(3)
+    expect(stats.appendSeconds.sum).toBeCloseTo(40.0011)
+    stats.refuse(new WrongExpectedRevisionError('a', 1n, 2n))
+    stats.refuse(new Error('a decision of the caller'))
+    stats.refuse('anything')
+    expect([...stats.refused]).toEqual([
+      ['wrong_expected_revision', 1],
+      ['decision', 2],
+    ])
   })
 })

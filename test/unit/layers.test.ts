@@ -28,6 +28,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   sampling: ['util', 'conf', 'driver'],
   rpc: ['util', 'xdr', 'protocol', 'conf', 'events', 'commands', 'readmodel', 'projections', 'driver'],
   grpc: ['util', 'events', 'eventstore'],
+  metrics: ['util', 'eventstore', 'readmodel'],
 }
 const free = ['cli']
 const pure = ['util', 'xdr', 'protocol', 'xml', 'conf', 'events', 'model', 'image']
