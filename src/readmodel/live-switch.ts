@@ -124,6 +124,7 @@ class KeptUp {
       }
       await this.takeRest()
     }
+    await this.takeRest() // so that next to nothing is left for the writer's turn
   }
 
   async takeRest(): Promise<void> {

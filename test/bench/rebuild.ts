@@ -43,9 +43,12 @@ export interface RebuildFigures {
 export async function measureRebuild(events: number): Promise<RebuildFigures> {
   await using server = await ScratchPostgres.start()
   const address = await server.createDatabase()
+  {
+    await using seeded = await openLog(address)
+    await seed(seeded, events)
+  }
   const models = accountModels()
   await using log = await openLog(address, { participants: [models], limits: { queueRequests: 100_000 } })
-  await seed(log, events)
   await server.run(address.database ?? '', 'analyze')
   using load = new Load(address, { log, models })
   await load.start()
