@@ -1,8 +1,13 @@
 import * as v from 'valibot'
-import type { EmulatorRow } from '../../projections/emulators.ts'
-import { documentSchema } from '../commands/caps-document.ts'
-import { alternatives } from './closest-names.ts'
+import type { DocumentFormat } from '../conf/emulator-document.ts'
+import { formatEmulatorDocument } from '../conf/format-emulator-document.ts'
+import { deriveDocument } from '../qemu/derive-document.ts'
+import { ProbeConversation } from '../qemu/probe-conversation.ts'
+import { isFault } from '../util/fault.ts'
 import { CliError } from './cli-error.ts'
+import { documentFields } from './document-fields.ts'
+import { documentFormats } from './document-formats.ts'
+import { conversationOf, type EmulatorVersion, findCapabilities } from './find-capabilities.ts'
 import { exitCode } from './exit-code.ts'
 import { localTime, utcTime } from './format-time.ts'
 import { type History, openHistory, positionOption } from './history.ts'
@@ -11,13 +16,10 @@ import { toned } from './output.ts'
 import { formatFields, formatTable } from './text-table.ts'
 
 const optionsSchema = v.object({ asOf: v.optional(v.string()) })
-
-/** A version of the row of an emulator. */
-export type EmulatorVersion = EmulatorRow & {
-  readonly from_position: bigint
-  readonly to_position: bigint | null
-  readonly [column: string]: unknown
-}
+const showSchema = v.object({
+  asOf: v.optional(v.string()),
+  format: v.optional(v.picklist([...documentFormats, 'json'])),
+})
 
 /** `chronovisor caps list`: every emulator with its capability version and whether that still holds. */
 export async function capsListCommand(invocation: Invocation): Promise<number> {
@@ -40,14 +42,22 @@ export async function capsListCommand(invocation: Invocation): Promise<number> {
   return rows.length === 0 ? exitCode.nothing : exitCode.found
 }
 
-/** `chronovisor caps show`: everything that is recorded of one capability version, or of the latest one of an emulator. */
+/** `chronovisor caps show`: everything that is recorded of one capability version, or of the latest one of an emulator; with --format as a document. */
 export async function capsShowCommand(invocation: Invocation): Promise<number> {
   const { out } = invocation
+  const parsed = v.safeParse(showSchema, invocation.options)
+  if (!parsed.success) throw new CliError(`Cannot show it so: --format is one of ${documentFormats.join(', ')}, json`)
+  const { asOf, format } = parsed.output
   const [wanted = ''] = invocation.args
   await using history = await openHistory(invocation.config)
-  const row = await findVersion(history, wanted)
+  const position = asOf === undefined ? null : await positionOption(history, asOf, { nowUs: invocation.nowUs() })
+  const row = await findCapabilities(history, wanted, position)
+  if (format !== undefined && format !== 'json') {
+    out.line(await layOut(history, row, format))
+    return exitCode.found
+  }
   const stored: unknown = row.document_sha256 === '' ? null : JSON.parse(await history.text(row.document_sha256))
-  if (out.isJson) {
+  if (out.isJson || format === 'json') {
     out.document({ ...documentOf(row), document: stored })
     return exitCode.found
   }
@@ -56,20 +66,26 @@ export async function capsShowCommand(invocation: Invocation): Promise<number> {
   return exitCode.found
 }
 
-async function findVersion(history: History, wanted: string): Promise<EmulatorVersion> {
-  const [row] = await history.rows<EmulatorVersion>(
-    `select * from emulators where caps_id = $1::text or binary_path = $1::text or binary_path like '%/' || $1::text
-      order by (to_position is null) desc, from_position desc limit 1`,
-    [wanted],
-  )
-  if (row !== undefined) return row
-  const known = await history.rows<{ name: string }>(
-    'select distinct binary_path as name from emulators union select caps_id from emulators order by 1 limit 1000',
-  )
-  const names = known.map(({ name }) => name)
-  throw new CliError(
-    `Cannot show "${wanted}": it is neither a capability version nor a probed emulator${alternatives(wanted, names)}`,
-  )
+/** The capability document in a layout, derived from what was answered: flags and order differ from one layout to the next. */
+async function layOut(history: History, row: EmulatorVersion, format: DocumentFormat): Promise<string> {
+  const microcode = Number(row.microcode ?? 0)
+  const conversation = await conversationOf(history, row)
+  try {
+    const document = deriveDocument(ProbeConversation.parse(conversation), {
+      emulator: row.binary_path,
+      emulatorChangedS: row.ctime_ns / 1_000_000_000n,
+      // Times and versions of another daemon: this one compares neither.
+      daemonChangedS: 0n,
+      daemonVersion: 0,
+      microcodeVersion: Number.isSafeInteger(microcode) ? microcode : 0,
+      hasHvf: false,
+      format,
+    })
+    return formatEmulatorDocument(document, format).replace(/\n$/, '')
+  } catch (cause) {
+    if (!isFault(cause)) throw cause
+    throw new CliError(`Cannot lay out "${row.caps_id}": ${cause.message}`, { cause })
+  }
 }
 
 function fieldsOf(row: EmulatorVersion): readonly (readonly [string, string])[] {
@@ -101,23 +117,13 @@ function fieldsOf(row: EmulatorVersion): readonly (readonly [string, string])[] 
     ['microcode', row.microcode ?? 'not stated'],
     ['host CPU', row.host_cpu],
     ['KVM', `${row.kvm_usable ? 'usable' : 'not usable'}, nesting ${row.nested_kvm ? 'on' : 'off'}`],
+    ['CPUID', row.cpuid ?? 'not known'],
+    ['secure guests', row.secure_guest ?? 'not recorded'],
+    ['firmware', row.firmware ?? 'not recorded'],
+    ['asked by build', row.daemon_build ?? 'not recorded'],
     ['asked as', `uid ${row.uid}, gid ${row.gid}`],
     ['document', row.document_sha256],
     ['conversation', row.conversation_sha256],
-  ]
-}
-
-function documentFields(stored: unknown): readonly (readonly [string, string])[] {
-  const read = v.safeParse(v.omit(documentSchema, ['form']), stored)
-  if (!read.success) return [['document', 'in a form that this program does not know']]
-  const { virtTypes, machines, cpuModels, flags } = read.output
-  const preferred = machines.find((machine) => machine.isDefault)?.name ?? 'none'
-  const usable = cpuModels.filter((model) => model.usable).length
-  return [
-    ['runs', virtTypes.join(', ')],
-    ['machines', `${machines.length}, default ${preferred}`],
-    ['CPU models', `${cpuModels.length}, ${usable} usable here`],
-    ['flags', `${flags.length}`],
   ]
 }
 

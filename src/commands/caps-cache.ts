@@ -111,6 +111,11 @@ export class CapsCache {
     })
   }
 
+  /** Asks the emulator now, whatever is known of it. Throws the probe's Fault. */
+  async probe(binary: string, context: Context): Promise<void> {
+    await this.#probeOnce(binary, context)
+  }
+
   async #probeOnce(binary: string, context: Context): Promise<void> {
     const running = this.#probing.get(binary)
     if (running !== undefined) return await running

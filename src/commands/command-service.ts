@@ -7,6 +7,7 @@ import { defineDomain } from './define-domain.ts'
 import { deleteSnapshot } from './delete-snapshot.ts'
 import { endBlockJob, setBlockJobSpeed } from './end-block-job.ts'
 import { forgetCapabilities } from './forget-capabilities.ts'
+import { knownEmulators, probeEmulatorNow } from './probe-emulator.ts'
 import type { Host } from './host.ts'
 import { newContext } from './run-command.ts'
 import { commitBlocks, pullBlocks } from './start-block-job.ts'
@@ -32,6 +33,8 @@ export function commandService(host: Host): Commands {
     endBlockJob: async (caller, request) => await endBlockJob(host, caller, request),
     setBlockJobSpeed: async (caller, request) => await setBlockJobSpeed(host, caller, request),
     adoptChain: async (caller, request) => await adoptChain(host, caller, request),
+    knownEmulators: async () => await knownEmulators(host),
+    probeEmulator: async (caller, request) => await probeEmulatorNow(host, caller, request),
     forgetCapabilities: async (caller, request) => await forgetCapabilities(host, caller, request),
     noteRefusal: (caller, fault) => host.refusals.note(newContext(caller), fault, fault.subject ?? null),
     checkDomains: async (caller) => await checkDomains(host, caller),

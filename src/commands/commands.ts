@@ -1,4 +1,5 @@
 import type { Caller } from './caller.ts'
+import type { KnownEmulator, ProbeOutcome } from './probe-emulator.ts'
 import type { CheckedDomain } from './check-domains.ts'
 import type { Fault } from '../util/fault.ts'
 
@@ -58,6 +59,10 @@ export interface Commands {
   adoptChain(caller: Caller, request: { readonly uuid: string; readonly disk: string }): Promise<readonly string[]>
   /** Throws capability versions away, so that the emulators are asked again when they are needed; null = all. Returns how many. */
   forgetCapabilities(caller: Caller, request: { readonly binary: string | null }): Promise<number>
+  /** Emulators of this host and of the log; runs none of them. */
+  knownEmulators(): Promise<readonly KnownEmulator[]>
+  /** Asks an emulator now, whatever is known of it. */
+  probeEmulator(caller: Caller, request: { readonly binary: string }): Promise<ProbeOutcome>
   /**
    * Notes a change that a front end refused by itself (no right, no such domain, an unknown flag); what a command has
    * refused is noted already. A returned promise resolves when it is recorded.

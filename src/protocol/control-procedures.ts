@@ -74,6 +74,8 @@ export const controlProcedures = {
   ),
   /** How far each projection is, with its dead letters and its tables. The report is JSON. */
   projectionStatus: procedure(9, 'PROJECTION_STATUS', nothing, struct({ report: string }), query),
+  /** How the log is, as its writer sees it; answered also while the database is away. The report is JSON. */
+  logStatus: procedure(14, 'LOG_STATUS', nothing, struct({ report: string }), query),
   /** Signs what the log is now; the same note again as long as nothing is appended. With the key that verifies it. */
   checkpointSign: procedure(10, 'CHECKPOINT_SIGN', nothing, struct({ note: string, key: string }), { class: 'shared' }),
   /** Takes the data of an event away for good. `position`: of the event that records it; `texts`: big texts that went with it. */
@@ -84,4 +86,16 @@ export const controlProcedures = {
     struct({ stream: string, type: string, dataSha256: string, texts: u32, position: i64 }),
     { class: 'shared' },
   ),
+  /** Emulators of the host and of the log with the state of their capability versions; none is run. */
+  capsEmulators: procedure(
+    12,
+    'CAPS_EMULATORS',
+    nothing,
+    struct({ emulators: array(struct({ binary: string, state: string }), limits.controlEmulators) }),
+    query,
+  ),
+  /** Asks an emulator now, whatever is known of it. */
+  capsProbe: procedure(13, 'CAPS_PROBE', struct({ binary: string }), struct({ capsId: string, isNew: bool }), {
+    class: 'shared',
+  }),
 } as const

@@ -40,4 +40,5 @@ export const limits = {
   controlDisks: 1024,
   controlJobs: 1024,
   controlStreams: 65536,
+  controlEmulators: 4096,
 } as const

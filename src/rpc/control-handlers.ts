@@ -13,6 +13,11 @@ export const controlHandlers: Handlers<typeof controlProcedures, Call> = {
   capsForget: async ({ commands, caller }, { binary }) => ({
     forgotten: await commands.forgetCapabilities(caller, { binary }),
   }),
+  async capsEmulators({ commands }) {
+    const emulators = await commands.knownEmulators()
+    return { emulators: emulators.map(({ binary, state }) => ({ binary, state })) }
+  },
+  capsProbe: async ({ commands, caller }, { binary }) => await commands.probeEmulator(caller, { binary }),
   daemonStatus({ reads }) {
     const domains = reads.domains()
     const activeDomains = domains.filter((domain) => domain.active).length
@@ -46,6 +51,7 @@ export const controlHandlers: Handlers<typeof controlProcedures, Call> = {
   async projectionStatus({ connection, caller }) {
     return { report: jsonOf(await projectionsOf(connection, caller).status()) }
   },
+  logStatus: ({ connection, caller }) => ({ report: jsonOf(logOf(connection, caller).status()) }),
   async checkpointSign({ connection, caller }) {
     return await logOf(connection, caller).signCheckpoint()
   },

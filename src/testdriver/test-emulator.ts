@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { EmulatorIdentity, EmulatorProbe, Staleness } from '../driver/emulator-probe.ts'
 
+import { Fault } from '../util/fault.ts'
+
 /** Path under which the test emulator is known; no file has it. */
 export const testEmulatorBinary = 'test'
 
@@ -15,30 +17,43 @@ const archNames: Readonly<Partial<Record<NodeJS.Architecture, string>>> = {
   x64: 'x86_64',
 }
 
+type TestAnswers = Omit<EmulatorProbe, 'binary' | 'facts' | 'conversation'>
+
 /** What the test emulator of this version can do; a version stands for another executable. */
 export function probeTestEmulator(version: number): EmulatorProbe {
-  const abilities = {
-    arch: archNames[process.arch] ?? process.arch,
-    version,
-    package: '',
-    virtTypes: ['test'],
-    machines: [{ name: 'test-machine', alias: 'test', maxCpus: 255, isDefault: true }],
-    cpuModels: [{ name: 'test-cpu', usable: true }],
-    flags: [],
-  } as const
+  const { capabilities, ...abilities } = abilitiesOf(version)
   const reply = JSON.stringify(abilities, null, 2)
-  const { arch } = abilities
   return {
     ...abilities,
-    capabilities: {
-      ...{ arch, version, package: '', flags: [], gic: [], sev: null, sgx: null, hyperv: null },
-      // No accelerator of QEMU's: its machine and its CPU model are nobody else's.
-      accelerators: [],
-    },
+    capabilities,
     binary: testEmulatorBinary,
     facts: identityOf(createHash('sha256').update(reply).digest('hex')),
     conversation: `{"execute": "query-test-emulator"}\n\n${reply}\n`,
   }
+}
+
+function abilitiesOf(version: number): TestAnswers {
+  const arch = archNames[process.arch] ?? process.arch
+  return {
+    ...{ arch, version, package: '' },
+    virtTypes: ['test'],
+    machines: [{ name: 'test-machine', alias: 'test', maxCpus: 255, isDefault: true }],
+    cpuModels: [{ name: 'test-cpu', usable: true }],
+    flags: [],
+    // No accelerator of QEMU's: its machine and its CPU model are nobody else's.
+    capabilities: {
+      ...{ arch, version, package: '', flags: [], accelerators: [], gic: [] },
+      ...{ sev: null, sgx: null, hyperv: null },
+    },
+  }
+}
+
+/** What was answered in a recorded conversation with the test emulator. Throws Fault where it is none. */
+export function deriveTestAnswers(conversation: string): TestAnswers {
+  const version = /"version": (\d+)/.exec(conversation)?.[1]
+  if (version === undefined)
+    throw new Fault('invalid_arg', 'Cannot read the conversation: it is none with the test emulator')
+  return abilitiesOf(Number(version))
 }
 
 /** What changed between two identities of the test emulator, by the words of the list of reasons. */

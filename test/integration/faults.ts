@@ -65,6 +65,8 @@ export const faults: readonly FaultRow[] = [
   ['setAutostart', 'autostart', 'acknowledged', 'daemon', is('shut off', '', 'DomainAutostartChanged')],
   ['adoptChain', 'adopt', 'acknowledged', 'daemon', is('shut off', 'base', 'BackingChainAdopted')],
   ['forgetCapabilities', 'forget', 'acknowledged', 'daemon', same(is('shut off'))],
+  ['probeEmulator', 'probe', 'acknowledged', 'daemon', same(is('shut off'))],
+  ['knownEmulators', 'probe', 'acknowledged', 'postgres', same(is('shut off'))],
   ['checkDomains', 'check', 'acknowledged', 'daemon', same(is('running', 'base'))],
 
   // Start.

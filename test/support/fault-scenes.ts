@@ -231,6 +231,11 @@ export const scenes = {
     prepare: async (stage) => await define(stage),
     act: async ({ lane }) => await lane.daemon.cli('caps', 'forget', '--all'),
   },
+  probe: {
+    disks: one,
+    prepare: async (stage) => await define(stage),
+    act: async ({ lane }) => await lane.daemon.cli('caps', 'probe', '--all'),
+  },
   check: {
     disks: one,
     prepare: async (stage) => await run(stage),

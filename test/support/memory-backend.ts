@@ -188,6 +188,11 @@ export class MemoryBackend {
         this.callers.push(caller)
         return [`/images/${this.#get(uuid).name}-${disk}.qcow2`]
       },
+      knownEmulators: async () => [{ binary: '/usr/bin/q', state: 'valid' }],
+      probeEmulator: async (caller, { binary }) => {
+        this.callers.push(caller)
+        return { capsId: `caps of ${binary}`, isNew: true }
+      },
       forgetCapabilities: async (caller, { binary }) => {
         this.callers.push(caller)
         return binary === null ? 3 : 1

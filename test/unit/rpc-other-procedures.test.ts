@@ -218,7 +218,7 @@ describe('the program of the daemon’s own command line', () => {
     expect(status.uptimeMs).toBeGreaterThan(0n)
   })
 
-  test('CHAIN_ADOPT and CAPS_FORGET act for their caller, with the reason of the connection', async () => {
+  test('CHAIN_ADOPT, CAPS_FORGET and CAPS_PROBE act for their caller, with the reason of the connection', async () => {
     await using served = await startMemoryServer()
     const { uuid, name } = served.memory.add('web')
     await using client = await RpcClient.open(served.path, 'qemu:///system?reason=CHG-7')
@@ -227,10 +227,18 @@ describe('the program of the daemon’s own command line', () => {
     expect(await client.call(chainAdopt, adopt, programs.control)).toEqual({ paths: ['/images/web-vda.qcow2'] })
     expect(await client.call(capsForget, { binary: null }, programs.control)).toEqual({ forgotten: 3 })
     expect(await client.call(capsForget, { binary: '/usr/bin/q' }, programs.control)).toEqual({ forgotten: 1 })
+    const { capsEmulators, capsProbe } = controlProcedures
+    const { emulators } = await client.call(capsEmulators, {}, programs.control)
+    expect(emulators).toEqual([{ binary: '/usr/bin/q', state: 'valid' }])
+    expect(await client.call(capsProbe, { binary: '/usr/bin/q' }, programs.control)).toEqual({
+      capsId: 'caps of /usr/bin/q',
+      isNew: true,
+    })
     expect(served.memory.callers.map((caller) => [caller.procedure, caller.reason])).toEqual([
       ['CHAIN_ADOPT', 'CHG-7'],
       ['CAPS_FORGET', 'CHG-7'],
       ['CAPS_FORGET', 'CHG-7'],
+      ['CAPS_PROBE', 'CHG-7'],
     ])
   })
 
