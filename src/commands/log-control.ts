@@ -4,7 +4,10 @@ import { nodeStream } from '../events/stream-names.ts'
 import { LogCorruptError } from '../eventstore/append-errors.ts'
 import type { CheckpointKeeper } from '../eventstore/checkpoint-keeper.ts'
 import type { ErasurePlan } from '../eventstore/erasures.ts'
+import type { Amount, SubscriptionStats } from '../eventstore/event-store-stats.ts'
 import type { EventStore } from '../eventstore/event-store.ts'
+import type { ProjectionProgress } from '../readmodel/projection-progress.ts'
+import type { ReadModels } from '../readmodel/read-models.ts'
 import { Fault } from '../util/fault.ts'
 import type { Caller } from './caller.ts'
 import type { Host } from './host.ts'
@@ -13,10 +16,26 @@ import { runCommand } from './run-command.ts'
 
 /** What operators may have done to the log itself. */
 export interface LogControl {
+  /** How it is, out of memory. */
+  status(): LogStatus
   /** Signs what the log is now; with the key that verifies it. */
   signCheckpoint(): Promise<{ readonly note: string; readonly key: string }>
   /** Takes the data of an event away for good; `position` in the answer is that of the event that says so. */
   erasePayload(caller: Caller, wanted: { readonly position: bigint; readonly reason: string }): Promise<ErasedEvent>
+}
+
+/** How the log is, as its writer sees it. */
+export interface LogStatus {
+  /** Why nothing can be appended; null where it can. */
+  readonly unavailable: string | null
+  readonly position: bigint
+  readonly commitNo: bigint
+  readonly recordedAtUs: bigint
+  readonly epoch: number
+  /** Appends that wait for their turn. */
+  readonly queued: Amount
+  readonly subscriptions: SubscriptionStats
+  readonly projections: readonly ProjectionProgress[]
 }
 
 /** What was erased. */
@@ -31,13 +50,28 @@ export interface ErasedEvent {
 
 /** The parts of the open log that the control works on; without `checkpoints` nothing can be signed. */
 export interface ControlledLog {
-  readonly store: Pick<EventStore, 'planErasure'>
+  readonly store: Pick<EventStore, 'planErasure' | 'stats'>
+  readonly models: Pick<ReadModels, 'progress'>
   readonly checkpoints: Pick<CheckpointKeeper, 'sign' | 'verifierKey'> | null
 }
 
 /** The control of the log; every erasure is recorded with who had it done and why. */
-export function logControl(host: Host, { store, checkpoints }: ControlledLog): LogControl {
+export function logControl(host: Host, { store, models, checkpoints }: ControlledLog): LogControl {
   return {
+    status() {
+      const { head, unavailable, queued, subscriptions } = store.stats
+      const { position, commitNo, recordedAtUs, epoch } = head
+      return {
+        unavailable,
+        position,
+        commitNo,
+        recordedAtUs,
+        epoch,
+        queued,
+        subscriptions,
+        projections: models.progress(),
+      }
+    },
     async signCheckpoint() {
       if (checkpoints === null) {
         throw new Fault(

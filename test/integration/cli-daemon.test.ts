@@ -1,13 +1,14 @@
 import { spawn } from 'node:child_process'
-import { statSync } from 'node:fs'
+import { appendFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { controlProcedures } from '../../src/protocol/control-procedures.ts'
 import { remoteProcedures } from '../../src/protocol/procedure-table.ts'
 import { programs } from '../../src/protocol/programs.ts'
 import { encode } from '../../src/xdr/xdr-codec.ts'
 import { capture } from '../support/capture.ts'
+import { killPostgres } from '../support/fault-actions.ts'
 import { RpcCallError, RpcClient } from '../support/rpc-client.ts'
 import { type RunningDaemon, startDaemon } from '../support/running-daemon.ts'
 
@@ -29,10 +30,47 @@ describe('chronovisor beside a running daemon', () => {
     const run = await daemon.cli('status', '--json')
     expect(run.status).toBe(0)
     expect(JSON.parse(run.out)).toMatchObject({
-      daemon: { pid: daemon.pid(), driver: 'test', uptimeMs: expect.stringMatching(/^\d+$/) },
-      log: { defined: 1, running: 1 },
+      daemon: {
+        pid: daemon.pid(),
+        driver: 'test',
+        uptimeMs: expect.stringMatching(/^\d+$/),
+        grpc: null,
+        log: {
+          unavailable: null,
+          epoch: 1,
+          queued: { count: 0, bytes: 0 },
+          subscriptions: { count: 0, lagEvents: '0' },
+        },
+      },
+      log: {
+        defined: 1,
+        running: 1,
+        deadLetters: 0,
+        projections: expect.arrayContaining([expect.objectContaining({ name: 'domain_states', lagEvents: '0' })]),
+      },
+      checkpoint: { size: expect.stringMatching(/^\d+$/), at: expect.stringMatching(/Z$/) },
+      verify: null,
     })
-    expect((await daemon.cli('status')).out).toContain(`process ${daemon.pid()}`)
+    const { out } = await daemon.cli('status')
+    expect(out).toContain(`process ${daemon.pid()}`)
+    expect(out).toMatch(/^appends +possible, 0 waiting with 0 B$/m)
+    expect(out).toMatch(/^checkpoint +over \d+ events, /m)
+    expect(out).toMatch(/^verified +never/m)
+  })
+
+  test('status tells of a log whose database is away', async () => {
+    await using alone = await startDaemon({ driver: 'test' })
+    appendFileSync(join(alone.stateDir, 'postgresql/data/local.conf'), '\nno_such_setting = on\n')
+    await killPostgres(alone.stateDir)
+    await vi.waitFor(
+      async () => {
+        const away = await alone.cli('status')
+        expect(away.out).toMatch(/^appends +Cannot append: the log is unavailable since /m)
+        expect(away.out).toMatch(/^database +Cannot /m)
+        expect(away.status).toBe(2)
+      },
+      { timeout: 30_000, interval: 100 },
+    )
   })
 
   test('log tells who asked and why', async () => {
