@@ -1,6 +1,9 @@
+import type { EventRow } from './event-row.ts'
 import type { LogFindings } from './log-finding.ts'
 import { fieldsOf, type LogSource } from './log-tables.ts'
 import { sha256 } from './sha256.ts'
+
+const noData = Buffer.alloc(0)
 
 /** The hashes in an event's data that name big texts; null where that is not known of its type. */
 export type BlobNames = (type: string, data: Uint8Array) => readonly string[] | null
@@ -15,24 +18,24 @@ export interface BlobCounts {
 /** Compares the big texts with their names, and with the names in the events. */
 export class BlobCheck {
   readonly #findings: LogFindings
-  readonly #blobNames: BlobNames
+  readonly #blobNames: BlobNames | null
   /** Hashes that name a text for certain, with the first event that does. */
   readonly #named = new Map<string, bigint>()
   #isComplete = true
 
-  constructor(findings: LogFindings, blobNames: BlobNames) {
+  constructor(findings: LogFindings, blobNames: BlobNames | null) {
     this.#findings = findings
     this.#blobNames = blobNames
   }
 
   /** Notes the texts that an event names. */
-  take(position: number, type: string, data: Buffer): void {
-    const names = this.#blobNames(type, data)
+  take(event: EventRow, type: string): void {
+    const names = this.#blobNames?.(type, event.data ?? noData) ?? null
     if (names === null) {
       this.#isComplete = false
       return
     }
-    for (const name of names) if (!this.#named.has(name)) this.#named.set(name, BigInt(position))
+    for (const name of names) if (!this.#named.has(name)) this.#named.set(name, BigInt(event.position))
   }
 
   /** Reads the texts. */

@@ -2,6 +2,8 @@ import { blockPositions } from './filter-plan.ts'
 import type { LogFindings } from './log-finding.ts'
 import { fieldsOf, type LogSource } from './log-tables.ts'
 
+const perBlock = Number(blockPositions)
+
 /** Compares the skip blocks, of types or of categories, with those that the events give. */
 export class BlockCheck {
   readonly #findings: LogFindings
@@ -10,7 +12,9 @@ export class BlockCheck {
   /** `id/block` of what occurs. */
   readonly #occurs = new Set<string>()
   #block = -1
-  readonly #inBlock = new Set<number>()
+  #end = 0
+  /** The last block in which a number occurred. */
+  readonly #lastBlocks: number[] = []
 
   constructor(findings: LogFindings, table: 'type_block' | 'category_block') {
     this.#findings = findings
@@ -19,14 +23,13 @@ export class BlockCheck {
   }
 
   take(position: number, id: number): void {
-    const block = Math.floor(position / Number(blockPositions))
-    if (block !== this.#block) {
-      this.#block = block
-      this.#inBlock.clear()
+    if (position >= this.#end) {
+      this.#block = Math.floor(position / perBlock)
+      this.#end = (this.#block + 1) * perBlock
     }
-    if (this.#inBlock.has(id)) return
-    this.#inBlock.add(id)
-    this.#occurs.add(`${id}/${block}`)
+    if (this.#lastBlocks[id] === this.#block || id < 0) return
+    this.#lastBlocks[id] = this.#block
+    this.#occurs.add(`${id}/${this.#block}`)
   }
 
   /** Events before `from` were not read. */

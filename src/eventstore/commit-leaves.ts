@@ -63,10 +63,10 @@ export class CommitLeaves {
   }
 
   /** The tree after the commit with the leaves as they are now; `onTile` hears of the tiles that it completes. */
-  rebuild(onTile: (n: number, row: Buffer) => void): GrowingTree {
+  rebuild(onTile: (n: number, row: Buffer, root: Uint8Array) => void): GrowingTree {
     const heard: (typeof onTile)[] = []
-    const tree = new GrowingTree((n, row) => {
-      for (const each of heard) each(n, row)
+    const tree = new GrowingTree((n, row, root) => {
+      for (const each of heard) each(n, row, root)
     }, this.#before)
     heard.push(onTile)
     for (const { leaf } of this.leaves) tree.append(leaf)

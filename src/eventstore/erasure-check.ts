@@ -30,8 +30,8 @@ export class ErasureCheck {
   }
 
   /** Notes what an event of the type {@link erasureType} says. */
-  recorded(position: number, data: Buffer): void {
-    const read = v.safeParse(v.pipe(v.string(), v.parseJson(), erasureSchema), data.toString())
+  recorded({ position, data }: EventRow): void {
+    const read = v.safeParse(v.pipe(v.string(), v.parseJson(), erasureSchema), data?.toString() ?? '')
     if (!read.success) return
     this.#recorded.set(read.output.position, { sha256: read.output.dataSha256, at: BigInt(position) })
   }

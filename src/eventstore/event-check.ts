@@ -25,7 +25,7 @@ export class EventCheck {
   /** Takes the events in order, each as it was recorded as far as that is known. */
   take(event: EventRow, commitNo: number): void {
     const { names, erasures, blobs, blocks } = this.#parts
-    const { position, streamId, typeId, data } = event
+    const { position, streamId, typeId } = event
     if (event.commitNo !== commitNo) {
       this.#add(event, ['commit_no'], `says that it is of commit ${event.commitNo}, it is of ${commitNo}`)
     }
@@ -33,15 +33,15 @@ export class EventCheck {
     const type = names.types[typeId]
     if (type === null || type === undefined) this.#add(event, ['type_id'], `has the type ${typeId}, which there is not`)
     else if (!names.useType(typeId)) this.#add(event, ['type_id'], `has the type ${typeId}, which was given out later`)
-    if (event.meta === null) this.#add(event, ['meta'], 'has no meta')
-    if (data === null) {
+    if (!event.hasMeta) this.#add(event, ['meta'], 'has no meta')
+    if (event.isErased) {
       if (event.dataHash?.length === 32) erasures.erased(event)
       else this.#add(event, ['data', 'data_hash'], 'has neither data nor the hash of it')
     } else {
-      if (event.dataHash !== null) this.#add(event, ['data_hash'], 'has data and a hash in its place')
+      if (event.hasDataHash) this.#add(event, ['data_hash'], 'has data and a hash in its place')
       const name = type?.label ?? ''
-      if (name === erasureType) erasures.recorded(position, data)
-      blobs.take(position, name, data)
+      if (name === erasureType) erasures.recorded(event)
+      blobs.take(event, name)
     }
     blocks.types.take(position, typeId)
     const stream = names.streams[streamId]

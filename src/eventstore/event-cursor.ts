@@ -41,6 +41,17 @@ export class EventCursor {
     }
   }
 
+  /** Leaves out what else stands at a position whose row was taken. */
+  async drain(position: number): Promise<void> {
+    for (;;) {
+      if (this.isEmpty) await this.fill()
+      const row = this.#peek()
+      if (row?.position !== position) return
+      this.#next = null
+      this.#stray(row)
+    }
+  }
+
   /** Whether no row is left. */
   get isAtEnd(): boolean {
     return !this.isEmpty && this.#peek() === null

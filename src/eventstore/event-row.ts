@@ -6,6 +6,9 @@ export interface EventRow {
   readonly revision: number
   readonly typeId: number
   readonly commitNo: number
+  readonly isErased: boolean
+  readonly hasMeta: boolean
+  readonly hasDataHash: boolean
   readonly data: Buffer | null
   readonly meta: Buffer | null
   readonly dataHash: Buffer | null
@@ -15,46 +18,88 @@ export interface EventRow {
 export const [positionAt, revisionAt, eventIdAt] = [6, 30, 62]
 
 // Offsets in a row whose first six fields are not null: count of fields, then length and bytes of each
-const at = { position: 6, streamId: 18, revision: 30, typeId: 42, commitNo: 50, eventId: 62, data: 78 } as const
+const [streamIdAt, typeIdAt, commitNoAt, dataAt] = [18, 42, 50, 78]
 const two32 = 4_294_967_296
 
 /** Takes a row in binary COPY form apart. Throws where it is not one of table `event`. */
 export function eventRow(row: Buffer): EventRow {
-  const fits =
-    row.readInt16BE(0) === 9 &&
-    row.readInt32BE(at.position - 4) === 8 &&
-    row.readInt32BE(at.streamId - 4) === 8 &&
-    row.readInt32BE(at.revision - 4) === 8 &&
-    row.readInt32BE(at.typeId - 4) === 4 &&
-    row.readInt32BE(at.commitNo - 4) === 8 &&
-    row.readInt32BE(at.eventId - 4) === 16
-  if (!fits) throw new RangeError('a row of table event is not in the form that its columns have')
-  const dataBytes = row.readInt32BE(at.data)
-  const metaAt = at.data + 4 + Math.max(dataBytes, 0)
-  const metaBytes = row.readInt32BE(metaAt)
-  const hashAt = metaAt + 4 + Math.max(metaBytes, 0)
-  const hashBytes = row.readInt32BE(hashAt)
-  return {
-    row,
-    position: int8At(row, at.position),
-    streamId: int8At(row, at.streamId),
-    revision: int8At(row, at.revision),
-    typeId: row.readInt32BE(at.typeId),
-    commitNo: int8At(row, at.commitNo),
-    data: dataBytes === -1 ? null : row.subarray(at.data + 4, metaAt),
-    meta: metaBytes === -1 ? null : row.subarray(metaAt + 4, hashAt),
-    dataHash: hashBytes === -1 ? null : row.subarray(hashAt + 4, hashAt + 4 + hashBytes),
-  }
+  return new StoredEvent(row)
+}
+
+/** The event with other values in some columns; `row` stays as it was unless it is given. */
+export function changedRow(event: EventRow, change: Partial<EventRow>): EventRow {
+  const { row, position, streamId, revision, typeId, commitNo, data, meta, dataHash } = event
+  const { isErased, hasMeta, hasDataHash } = event
+  const columns = { row, position, streamId, revision, typeId, commitNo, data, meta, dataHash }
+  return { ...columns, isErased, hasMeta, hasDataHash, ...change }
 }
 
 /** The 8 bytes of an int8 column of a row, as a leaf has them. */
 export function int8Bytes({ row }: EventRow, column: 'position' | 'revision'): Buffer {
-  return row.subarray(at[column], at[column] + 8)
+  const at = column === 'position' ? positionAt : revisionAt
+  return row.subarray(at, at + 8)
 }
 
 /** The 16 bytes of the event's id. */
 export function eventIdBytes({ row }: EventRow): Buffer {
-  return row.subarray(at.eventId, at.eventId + 16)
+  return row.subarray(eventIdAt, eventIdAt + 16)
+}
+
+/** Views of the longer columns are made when they are asked for: thousands of events wait for the end of their commit. */
+class StoredEvent implements EventRow {
+  readonly row: Buffer
+  readonly position: number
+  readonly streamId: number
+  readonly revision: number
+  readonly typeId: number
+  readonly commitNo: number
+  readonly #metaAt: number
+  readonly #hashAt: number
+
+  constructor(row: Buffer) {
+    const fits =
+      row.readInt16BE(0) === 9 &&
+      row.readInt32BE(positionAt - 4) === 8 &&
+      row.readInt32BE(streamIdAt - 4) === 8 &&
+      row.readInt32BE(revisionAt - 4) === 8 &&
+      row.readInt32BE(typeIdAt - 4) === 4 &&
+      row.readInt32BE(commitNoAt - 4) === 8 &&
+      row.readInt32BE(eventIdAt - 4) === 16
+    if (!fits) throw new RangeError('a row of table event is not in the form that its columns have')
+    this.row = row
+    this.position = int8At(row, positionAt)
+    this.streamId = int8At(row, streamIdAt)
+    this.revision = int8At(row, revisionAt)
+    this.typeId = row.readInt32BE(typeIdAt)
+    this.commitNo = int8At(row, commitNoAt)
+    this.#metaAt = dataAt + 4 + Math.max(row.readInt32BE(dataAt), 0)
+    this.#hashAt = this.#metaAt + 4 + Math.max(row.readInt32BE(this.#metaAt), 0)
+  }
+
+  get isErased(): boolean {
+    return this.row.readInt32BE(dataAt) === -1
+  }
+
+  get hasMeta(): boolean {
+    return this.row.readInt32BE(this.#metaAt) !== -1
+  }
+
+  get hasDataHash(): boolean {
+    return this.row.readInt32BE(this.#hashAt) !== -1
+  }
+
+  get data(): Buffer | null {
+    return this.isErased ? null : this.row.subarray(dataAt + 4, this.#metaAt)
+  }
+
+  get meta(): Buffer | null {
+    return this.row.readInt32BE(this.#metaAt) === -1 ? null : this.row.subarray(this.#metaAt + 4, this.#hashAt)
+  }
+
+  get dataHash(): Buffer | null {
+    const length = this.row.readInt32BE(this.#hashAt)
+    return length === -1 ? null : this.row.subarray(this.#hashAt + 4, this.#hashAt + 4 + length)
+  }
 }
 
 function int8At(row: Buffer, offset: number): number {

@@ -1,5 +1,5 @@
 import type { CommitRow } from './commit-cursor.ts'
-import { eventIdBytes, type EventRow, int8Bytes } from './event-row.ts'
+import { changedRow, eventIdBytes, type EventRow, int8Bytes } from './event-row.ts'
 import { commitPart, leafInto, type LeafParts, streamPart } from './leaf-writer.ts'
 import type { LogTable } from './log-tables.ts'
 import { sha256Bytes } from './sha256.ts'
@@ -119,7 +119,7 @@ function* flips(bytes: Uint8Array): Generator<Buffer, void> {
 }
 
 function ofEvent(search: Search, change: { readonly column: string; readonly event?: Partial<EventRow> }): Repair {
-  const event = { ...search.event, ...change.event }
+  const event = changedRow(search.event, change.event ?? {})
   const { position } = search.event
   return { table: 'event', key: String(position), column: change.column, what: `event @${position}`, event, fix() {} }
 }

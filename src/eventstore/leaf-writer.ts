@@ -19,11 +19,22 @@ export interface LeafParts {
 }
 
 let scratch = Buffer.alloc(4_096)
+// Leaves have few different lengths: a view of the beginning of the scratch is made once for each.
+let views: Buffer[] = []
+
+function makeRoom(bytes: number): void {
+  scratch = Buffer.alloc(2 * bytes)
+  views = []
+}
+
+function scratchTo(end: number): Buffer {
+  return (views[end] ??= scratch.subarray(0, end))
+}
 
 /** Writes the leaf hash of an event into `target` at an offset. */
 export function leafInto(target: Buffer, at: number, parts: LeafParts): void {
   const length = leafBytes + parts.stream.length + parts.type.length
-  if (scratch.length < length) scratch = Buffer.alloc(2 * length)
+  if (scratch.length < length) makeRoom(length)
   let end = 1
   for (const part of [parts.position, parts.stream, parts.revision, parts.type, parts.eventId, parts.commit]) {
     scratch.set(part, end)
@@ -34,17 +45,18 @@ export function leafInto(target: Buffer, at: number, parts: LeafParts): void {
     else sha256Into(scratch, end, part)
     end += sha256Bytes
   }
-  sha256Into(target, at, scratch.subarray(0, end))
+  sha256Into(target, at, scratchTo(end))
 }
 
 /** The same of a row of table `event` as it was read, without taking it apart: the columns have the bytes of the leaf. */
 export function rowLeafInto(
   { target, at }: { readonly target: Buffer; readonly at: number },
-  { row, data, meta, dataHash }: EventRow,
+  event: EventRow,
   { stream, type, commit }: Pick<LeafParts, 'stream' | 'type' | 'commit'>,
 ): void {
+  const { row, data, meta } = event
   const length = leafBytes + stream.length + type.length
-  if (scratch.length < length) scratch = Buffer.alloc(2 * length)
+  if (scratch.length < length) makeRoom(length)
   row.copy(scratch, 1, positionAt, positionAt + 8)
   scratch.set(stream, 9)
   let end = 9 + stream.length
@@ -55,9 +67,9 @@ export function rowLeafInto(
   scratch.set(commit, end + 16)
   end += 36
   if (data !== null) sha256Into(scratch, end, data)
-  else scratch.fill(0, end, end + sha256Bytes).set(dataHash?.subarray(0, sha256Bytes) ?? nothing, end)
+  else scratch.fill(0, end, end + sha256Bytes).set(event.dataHash?.subarray(0, sha256Bytes) ?? nothing, end)
   sha256Into(scratch, end + sha256Bytes, meta ?? nothing)
-  sha256Into(target, at, scratch.subarray(0, end + 2 * sha256Bytes))
+  sha256Into(target, at, scratchTo(end + 2 * sha256Bytes))
 }
 
 const nothing = Buffer.alloc(0)

@@ -60,7 +60,7 @@ export class TreeCheck {
   readonly #commitCheck: CommitCheck
   readonly #arbiter: CommitArbiter
   #tree: GrowingTree
-  #full: { readonly n: number; readonly row: Buffer }[] = []
+  #full: { readonly n: number; readonly row: Buffer; readonly root: Uint8Array }[] = []
   #reference: Uint8Array | null = null
   #referenceOf = -1
 
@@ -109,15 +109,16 @@ export class TreeCheck {
     return { from, size, commits, root: this.#tree.root(), genesisUs, isWhole }
   }
 
-  readonly #onTile = (n: number, row: Buffer): void => {
-    this.#full.push({ n, row })
+  readonly #onTile = (n: number, row: Buffer, root: Uint8Array): void => {
+    this.#full.push({ n, row, root })
   }
 
   async #finish(from: bigint): Promise<void> {
     const { tiles, edges, checkpoints, start, onProgress } = this.#parts
     await this.#commits.finish()
     await this.#rows.finish()
-    tiles.compare(BigInt(Math.floor(this.#tree.size / tileWidth)), this.#tree.row, this.#tree.size % tileWidth)
+    const { size, row } = this.#tree
+    tiles.compare(BigInt(Math.floor(size / tileWidth)), { hashes: row, width: size % tileWidth, root: null })
     edges.finish(start?.checkpoint.size ?? 0n)
     checkpoints.finish(from)
     onProgress?.(BigInt(this.#tree.size))
@@ -138,7 +139,9 @@ export class TreeCheck {
         if (event !== null) events.take(ruling.events.get(event.position) ?? event, commitNo)
       }
     }
-    for (const { n, row: hashes } of this.#full.splice(0)) tiles.compare(BigInt(n), hashes, tileWidth)
+    for (const { n, row: hashes, root } of this.#full.splice(0)) {
+      tiles.compare(BigInt(n), { hashes, width: tileWidth, root })
+    }
     if (this.#arbiter.isLost) return lastPos
     const size = BigInt(this.#tree.size)
     checkpoints.compare(size, () => this.#tree.root())
@@ -228,6 +231,7 @@ export class TreeCheck {
       events.push(event)
       tree.append()
     }
+    await this.#rows.drain(position + events.length - 1)
     if (events.length > 0) leaves.parts.push({ position, first, row, reference: this.#reference, events })
     return events.length
   }

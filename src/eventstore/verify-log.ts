@@ -70,7 +70,7 @@ export async function verifyLog(source: LogSource, options: VerifyOptions = {}):
   }
   const tiles = new TileCheck(source, { findings, checkpoints })
   const erasures = new ErasureCheck(findings)
-  const blobs = new BlobCheck(findings, options.blobNames ?? (() => null))
+  const blobs = new BlobCheck(findings, options.blobNames ?? null)
   const blocks = {
     types: new BlockCheck(findings, 'type_block'),
     categories: new BlockCheck(findings, 'category_block'),
