@@ -2,32 +2,64 @@ import { freemem } from 'node:os'
 import type { Host } from './commands/host.ts'
 import { daemonContext } from './commands/daemon-caller.ts'
 import { defaultEmulator } from './commands/default-emulator.ts'
-import type { HostDescription } from './conf/capabilities-xml.ts'
+import type { DescribedHost } from './commands/described-host.ts'
+import type { HostCpuPart, NumaCell } from './conf/host-document.ts'
 import type { HostFacts as MachineFacts } from './driver/host-facts.ts'
-import { readHostTopology } from './host/host-topology.ts'
+import { HostParts } from './host/host-parts.ts'
 import { parseCpuList } from './host/parse-cpu-list.ts'
 import { readHostText } from './host/read-host-text.ts'
 import type { RpcHost } from './rpc/backend.ts'
 
-/** The host part of the capabilities document; read when asked for, from /proc and /sys. */
-export function describeHost(hostId: string, machine: MachineFacts): HostDescription {
+/** The host part of the capabilities; read when asked for, from /proc and /sys. */
+export function describeHost(hostId: string, machine: MachineFacts): DescribedHost {
+  const parts = new HostParts()
+  return {
+    document() {
+      const { cells, interconnects } = parts.topology()
+      const caches = parts.caches()
+      return {
+        uuid: hostId,
+        cpu: cpuPart(machine, cells),
+        powerManagement: parts.powerManagement(),
+        iommu: parts.iommu(),
+        cells,
+        interconnects,
+        cacheBanks: caches.banks,
+        ...(caches.monitor === null ? {} : { cacheMonitor: caches.monitor }),
+        memoryBandwidth: caches.bandwidth,
+        ...(caches.bandwidthMonitor === null ? {} : { bandwidthMonitor: caches.bandwidthMonitor }),
+        securityModels: [{ model: 'none', doi: '0', baseLabels: [] }],
+      }
+    },
+    cpu: () => ({ model: powerModel(machine.cpu().name), physicalBits: parts.physicalBits() }),
+  }
+}
+
+/** POWER processors are called by their generation alone, `POWER9 (raw), altivec supported`. */
+function powerModel(name: string): string | null {
+  return /^POWER\d+/.exec(name)?.[0] ?? null
+}
+
+function cpuPart(machine: MachineFacts, cells: readonly NumaCell[]): HostCpuPart {
   const node = machine.nodeInfo()
   const cpu = machine.cpu()
   const microcode = machine.microcode()
-  const cells = readHostTopology(readHostText)
-  const dies = new Set(cells.flatMap((cell) => cell.cpus.map((place) => `${place.socketId}/${place.dieId}`))).size
+  const signature = [cpu.family, cpu.model, cpu.stepping].map((text) => (/^\d+$/.test(text) ? Number(text) : null))
+  const [family, model, stepping] = signature
+  const dies = new Set(cells.flatMap((cell) => cell.cpus.map((seat) => `${seat.socketId}/${seat.dieId}`))).size
   return {
-    uuid: hostId,
     arch: node.model,
-    ...(cpu.vendor === '' ? {} : { cpuVendor: vendorName(cpu.vendor) }),
+    ...(cpu.vendor === '' ? {} : { vendor: vendorName(cpu.vendor) }),
     ...(microcode === null ? {} : { microcode: String(Number(microcode)) }),
+    ...(typeof family === 'number' && typeof model === 'number' && typeof stepping === 'number'
+      ? { signature: { family, model, stepping } }
+      : {}),
     topology: {
       sockets: node.sockets,
       dies: Math.max(1, Math.floor(dies / Math.max(1, node.sockets * node.nodes))),
       cores: node.cores,
       threads: node.threads,
     },
-    cells,
   }
 }
 

@@ -1,12 +1,15 @@
-import { formatCapabilities, type HostDescription } from '../conf/capabilities-xml.ts'
-import { formatDomainCapabilities } from '../conf/domain-capabilities-xml.ts'
-import type { EmulatorFacts } from '../conf/emulator-facts.ts'
+import { describeDomainCapabilities } from '../conf/describe-domain-capabilities.ts'
+import type { EmulatorFacts, EmulatorMachine, EmulatorVirtType } from '../conf/emulator-facts.ts'
+import { formatCapabilitiesDocument } from '../conf/format-capabilities.ts'
 import { formatDomain } from '../conf/format-domain.ts'
+import { formatGuestCapabilities } from '../conf/format-domain-capabilities.ts'
+import type { GuestAccelerator, GuestEmulator } from '../conf/guest-element.ts'
 import { metadataElement } from '../conf/metadata-element.ts'
 import { formatSnapshot } from '../conf/snapshot-def.ts'
 import { Fault } from '../util/fault.ts'
 import { daemonContext } from './daemon-caller.ts'
 import { defaultEmulator } from './default-emulator.ts'
+import type { DescribedHost } from './described-host.ts'
 import type { Host } from './host.ts'
 import { liveDefinition, nextDefinition } from './live-definition.ts'
 import type { DomainView, ReadTexts } from './reads.ts'
@@ -17,11 +20,12 @@ const parallelProbes = 4
 /** Texts of the live view. Printed definitions of running domains are remembered while nothing about them changes. */
 export class LiveTexts implements ReadTexts {
   readonly #host: Host
-  readonly #describeHost: () => HostDescription
+  readonly #describeHost: () => DescribedHost
+  #described: DescribedHost | null = null
   /** The printed form stands for a definition and chains exactly; any change of them makes another key. */
   readonly #printed = new Map<string, { readonly key: string; readonly xml: string }>()
 
-  constructor(host: Host, describeHost: () => HostDescription) {
+  constructor(host: Host, describeHost: () => DescribedHost) {
     this.#host = host
     this.#describeHost = describeHost
   }
@@ -69,29 +73,33 @@ export class LiveTexts implements ReadTexts {
     })
     await Promise.all(workers)
     const sorted = [...found].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, facts]) => facts)
-    return formatCapabilities(this.#describeHost(), sorted)
+    return formatCapabilitiesDocument(this.#describedHost().document(), sorted.map(guestOf))
   }
 
   async domainCapabilitiesXml(wanted: Parameters<ReadTexts['domainCapabilitiesXml']>[0]): Promise<string> {
     const binary = wanted.binary ?? (await defaultEmulator(this.#host, wanted.arch ?? undefined))
-    const { facts } = await this.#host.caps.current(binary, daemonContext('CONNECT_GET_DOMAIN_CAPABILITIES'))
+    const version = await this.#host.caps.current(binary, daemonContext('CONNECT_GET_DOMAIN_CAPABILITIES'))
+    const { facts } = version
     if (wanted.arch !== null && wanted.arch !== facts.arch) {
       throw new Fault(
         'invalid_arg',
         `Cannot describe domain capabilities: emulator "${binary}" runs ${facts.arch} guests, not "${wanted.arch}"`,
       )
     }
-    const virtType = wanted.virtType === null ? undefined : facts.virtTypes.find((type) => type === wanted.virtType)
-    if (wanted.virtType !== null && virtType === undefined) {
-      throw new Fault(
-        'invalid_arg',
-        `Cannot describe domain capabilities: emulator "${binary}" does not support virt type "${wanted.virtType}", it supports ${facts.virtTypes.join(', ')}`,
-      )
-    }
-    return formatDomainCapabilities(facts, {
-      ...(wanted.machine === null ? {} : { machine: wanted.machine }),
-      ...(virtType === undefined ? {} : { virtType }),
-    })
+    const virtType = chooseVirtType(facts, wanted.virtType)
+    const machine = chooseMachine(facts, wanted.machine)
+    const capabilities = await this.#host.caps.capabilities(version)
+    const described = describeDomainCapabilities(
+      { ...capabilities, emulator: binary },
+      { virtType, machine: wanted.machine, scope: 'daemon' },
+      // Firmware and guests whose memory is encrypted are not given, so nothing is asked of the host about them.
+      { cpu: this.#describedHost().cpu(), sev: null, loaders: [], firmware: [] },
+    )
+    // Only the test emulator has machines that no accelerator of QEMU's has.
+    const named = described.machine === null && machine !== null ? machine : null
+    return formatGuestCapabilities(
+      named === null ? described : { ...described, machine: named.name, maxVcpus: named.maxCpus },
+    )
   }
 
   async metadata(domain: DomainView, wanted: Parameters<ReadTexts['metadata']>[1]): Promise<string> {
@@ -101,6 +109,11 @@ export class LiveTexts implements ReadTexts {
     const found = wanted.kind === 'element' ? metadataElement(definition, wanted.uri) : definition[wanted.kind]
     if (found === undefined) throw new Fault('no_domain_metadata', 'Requested metadata element is not present')
     return found
+  }
+
+  #describedHost(): DescribedHost {
+    this.#described ??= this.#describeHost()
+    return this.#described
   }
 
   async #liveXml(domain: DomainView): Promise<string> {
@@ -127,5 +140,37 @@ export class LiveTexts implements ReadTexts {
       this.#host.notes.warn({ err: error, emulator: binary }, 'An emulator is left out of the capabilities')
       return null
     }
+  }
+}
+
+function chooseVirtType({ binary, virtTypes }: EmulatorFacts, wanted: string | null): EmulatorVirtType {
+  if (wanted === null) return virtTypes[0] ?? 'qemu'
+  const found = virtTypes.find((type) => type === wanted)
+  if (found !== undefined) return found
+  throw new Fault(
+    'invalid_arg',
+    `Cannot describe domain capabilities: emulator "${binary}" does not support virt type "${wanted}", it supports ${virtTypes.join(', ')}`,
+  )
+}
+
+/** The machine that is asked for, or the emulator's default; null where it has none at all. */
+function chooseMachine({ binary, machines }: EmulatorFacts, wanted: string | null): EmulatorMachine | null {
+  if (wanted === null) return machines.find(({ isDefault }) => isDefault) ?? machines[0] ?? null
+  const found = machines.find(({ name, alias }) => name === wanted || alias === wanted)
+  if (found !== undefined) return found
+  throw new Fault(
+    'invalid_arg',
+    `Cannot describe domain capabilities: emulator "${binary}" has no machine type "${wanted}"`,
+  )
+}
+
+const acceleratorNames: Readonly<Record<EmulatorVirtType, GuestAccelerator>> = { kvm: 'kvm', qemu: 'tcg', test: 'test' }
+
+function guestOf({ arch, binary, virtTypes, machines }: EmulatorFacts): GuestEmulator {
+  return {
+    arch,
+    binary,
+    accelerators: virtTypes.map((type) => acceleratorNames[type]),
+    machines: machines.map(({ alias, ...machine }) => ({ ...machine, alias: alias ?? null })),
   }
 }

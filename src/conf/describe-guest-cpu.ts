@@ -22,9 +22,12 @@ export interface CpuSources {
 
 const power: readonly string[] = ['ppc64', 'ppc64le']
 
+function runsOnHardware({ virtType }: GuestKind): boolean {
+  return virtType === 'kvm' || virtType === 'hvf'
+}
+
 /** The CPU modes of a guest. */
 export function describeGuestCpu(guest: GuestKind, { accelerator, host }: CpuSources): CpuCapabilities {
-  const runsOnHardware = guest.virtType !== 'qemu'
   const migratable = flag('cpu.migratable')(guest) ? ['on', 'off'] : ['off']
   const group = (name: string, values: readonly string[] | null) => ({
     name,
@@ -33,7 +36,7 @@ export function describeGuestCpu(guest: GuestKind, { accelerator, host }: CpuSou
   })
   const cpus = accelerator?.cpus ?? []
   return {
-    hostPassthrough: group('host-passthrough', runsOnHardware ? migratable : null),
+    hostPassthrough: group('host-passthrough', runsOnHardware(guest) ? migratable : null),
     maximum: group('maximum', flag('cpu-max')(guest) ? ['on', 'off'] : null),
     hostModel: hostModelOf(guest, { hostCpu: accelerator?.hostCpu ?? null, cpus, host }),
     custom: cpus
@@ -51,9 +54,9 @@ interface HostModelSources {
 
 /** The host's CPU by a name; null where nobody can tell it. */
 function hostModelOf(guest: GuestKind, { hostCpu, cpus, host }: HostModelSources): NamedCpu | null {
-  const physicalBitsLimit = guest.virtType === 'qemu' ? null : host.physicalBits
+  const physicalBitsLimit = runsOnHardware(guest) ? host.physicalBits : null
   if (power.includes(guest.arch)) {
-    if (guest.virtType === 'qemu' || host.model === null) return null
+    if (!runsOnHardware(guest) || host.model === null) return null
     return { model: host.model, fallback: 'allow', vendor: null, physicalBitsLimit, features: [] }
   }
   if (hostCpu === null) return null

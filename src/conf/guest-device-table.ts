@@ -11,10 +11,15 @@ import {
   x86Arches,
 } from './guest-kind.ts'
 
+/** Whose abilities are described: all that the emulator has, or what this daemon gives to its guests. */
+export type CapabilityScope = 'emulator' | 'daemon'
+
 /** A value that definitions may name, and the guests that have it. */
 export interface ValueRow {
   readonly value: string
   readonly when: GuestCondition
+  /** Whether this daemon gives it. */
+  readonly given: boolean
 }
 
 /** A place in a definition that has a closed list of values. */
@@ -28,10 +33,17 @@ export interface GroupRow {
   readonly name: string
   readonly enums: readonly EnumRow[]
   readonly needs: readonly string[]
+  /** Whether this daemon gives devices of this kind. */
+  readonly given: boolean
 }
 
 function value(name: string, when: GuestCondition = always): ValueRow {
-  return { value: name, when }
+  return { value: name, when, given: true }
+}
+
+/** What the emulator has and this daemon does not give. */
+function beyond(name: string, when: GuestCondition = always): ValueRow {
+  return { value: name, when, given: false }
 }
 
 function choice(name: string, ...values: readonly (string | ValueRow)[]): EnumRow {
@@ -39,7 +51,11 @@ function choice(name: string, ...values: readonly (string | ValueRow)[]): EnumRo
 }
 
 function group(name: string, enums: readonly EnumRow[], needs: readonly string[] = []): GroupRow {
-  return { name, enums, needs }
+  return { name, enums, needs, given: true }
+}
+
+function groupBeyond(name: string, enums: readonly EnumRow[], needs: readonly string[] = []): GroupRow {
+  return { ...group(name, enums, needs), given: false }
 }
 
 const isX86 = arches(...x86Arches)
@@ -55,14 +71,14 @@ function virtioModels(device: GuestCondition): readonly ValueRow[] {
 }
 
 /** Where the memory of a guest may come from. */
-export const memoryBackingRow: GroupRow = group('memoryBacking', [
+export const memoryBackingRow: GroupRow = groupBeyond('memoryBacking', [
   choice('sourceType', 'file', 'anonymous', value('memfd', flag('memory-backend-memfd'))),
 ])
 
 /** Devices in the order of the document, with the guests that have each choice. */
 export const deviceRows: readonly GroupRow[] = [
   group('disk', [
-    choice('diskDevice', 'disk', 'cdrom', value('floppy', not(pseries)), 'lun'),
+    choice('diskDevice', 'disk', 'cdrom', value('floppy', not(pseries)), beyond('lun')),
     choice(
       'bus',
       value('ide', builtInIde),
@@ -77,13 +93,13 @@ export const deviceRows: readonly GroupRow[] = [
   group('graphics', [
     choice(
       'type',
-      value('sdl', flag('sdl')),
+      beyond('sdl', flag('sdl')),
       value('vnc', flag('vnc')),
       // A program beside the emulator speaks RDP and takes the picture from the message bus.
-      value('rdp', flag('display-dbus')),
-      value('spice', flag('spice')),
-      value('egl-headless', flag('egl-headless')),
-      value('dbus', flag('display-dbus')),
+      beyond('rdp', flag('display-dbus')),
+      beyond('spice', flag('spice')),
+      beyond('egl-headless', flag('egl-headless')),
+      beyond('dbus', flag('display-dbus')),
     ),
   ]),
   group('video', [
@@ -99,7 +115,7 @@ export const deviceRows: readonly GroupRow[] = [
       value('ramfb', flag('ramfb')),
     ),
   ]),
-  group('hostdev', [
+  groupBeyond('hostdev', [
     choice('mode', 'subsystem'),
     choice('startupPolicy', 'default', 'mandatory', 'requisite', 'optional'),
     choice('subsysType', value('usb', flag('usb-host.hostdevice')), 'pci', 'scsi'),
@@ -111,12 +127,12 @@ export const deviceRows: readonly GroupRow[] = [
     choice(
       'backendModel',
       value('random', flag('rng-random')),
-      value('egd', flag('rng-egd')),
+      beyond('egd', flag('rng-egd')),
       value('builtin', flag('rng-builtin')),
     ),
   ]),
-  group('filesystem', [choice('driverType', 'path', 'handle', value('virtiofs', flag('vhost-user-fs')))]),
-  group(
+  groupBeyond('filesystem', [choice('driverType', 'path', 'handle', value('virtiofs', flag('vhost-user-fs')))]),
+  groupBeyond(
     'tpm',
     [
       choice(
@@ -136,15 +152,15 @@ export const deviceRows: readonly GroupRow[] = [
     ],
     ['model', 'backendModel'],
   ),
-  group('redirdev', [choice('bus', value('usb', flag('usb-redir')))], ['bus']),
-  group('channel', [choice('type', 'pty', 'unix', value('spicevmc', flag('spice')))]),
-  group('crypto', [
+  groupBeyond('redirdev', [choice('bus', value('usb', flag('usb-redir')))], ['bus']),
+  group('channel', [choice('type', 'pty', 'unix', beyond('spicevmc', flag('spice')))]),
+  groupBeyond('crypto', [
     choice('model', value('virtio', flag('virtio-crypto'))),
     choice('type', 'qemu'),
     choice('backendModel', 'builtin', value('lkcf', flag('cryptodev-backend-lkcf'))),
   ]),
-  group('interface', [choice('backendType', 'default', value('passt', flag('netdev.stream')))]),
-  group(
+  group('interface', [choice('backendType', 'default', beyond('passt', flag('netdev.stream')))]),
+  groupBeyond(
     'panic',
     [
       choice(
@@ -161,15 +177,19 @@ export const deviceRows: readonly GroupRow[] = [
 ]
 
 /** A row for one guest. */
-export function groupFor(row: GroupRow, guest: GuestKind): CapabilityGroup {
+export function groupFor(
+  row: GroupRow,
+  { guest, scope }: { readonly guest: GuestKind; readonly scope: CapabilityScope },
+): CapabilityGroup {
+  const isGiven = ({ given }: ValueRow | GroupRow): boolean => given || scope === 'emulator'
   const enums = row.enums.map(
     ({ name, values }): CapabilityEnum => ({
       name,
-      values: values.filter(({ when }) => when(guest)).map((each) => each.value),
+      values: values.filter((each) => isGiven(each) && each.when(guest)).map((each) => each.value),
     }),
   )
   const isMissing = (name: string): boolean => enums.some((each) => each.name === name && each.values.length === 0)
-  return row.needs.some(isMissing)
+  return !isGiven(row) || row.needs.some(isMissing)
     ? { name: row.name, supported: false, enums: [] }
     : { name: row.name, supported: true, enums }
 }

@@ -2,6 +2,9 @@ import type { XmlElement } from '../xml/xml-node.ts'
 import type { Accelerator } from './emulator-document.ts'
 import { leaf, tree } from './xml-tree.ts'
 
+/** What runs guests: an accelerator of QEMU's, or the driver without QEMU. */
+export type GuestAccelerator = Accelerator | 'test'
+
 /** A machine type of an emulator as the guest part lists it. */
 export interface GuestMachine {
   readonly name: string
@@ -14,7 +17,7 @@ export interface GuestMachine {
 export interface GuestEmulator {
   readonly arch: string
   readonly binary: string
-  readonly accelerators: readonly Accelerator[]
+  readonly accelerators: readonly GuestAccelerator[]
   readonly machines: readonly GuestMachine[]
 }
 
@@ -23,6 +26,7 @@ const domainTypes = [
   { accelerator: 'tcg', type: 'qemu' },
   { accelerator: 'kvm', type: 'kvm' },
   { accelerator: 'hvf', type: 'hvf' },
+  { accelerator: 'test', type: 'test' },
 ] as const
 
 const wordSizeBits: Readonly<Record<string, 32 | 64>> = {

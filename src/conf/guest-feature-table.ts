@@ -1,5 +1,6 @@
 import type { FeatureCapability, SevCapability } from './domain-capabilities.ts'
-import type { EmulatorDocument } from './emulator-document.ts'
+import type { EmulatorCapabilities } from './emulator-document.ts'
+import type { CapabilityScope } from './guest-device-table.ts'
 import {
   always,
   arches,
@@ -17,27 +18,38 @@ export type SevHostFacts = Pick<SevCapability, 'maxGuests' | 'maxEncryptedStateG
 
 /** What decides about the features of a guest. */
 export interface FeatureSources {
-  readonly document: EmulatorDocument
+  readonly document: EmulatorCapabilities
   readonly sevHost: SevHostFacts | null
+  readonly scope: CapabilityScope
 }
 
-/** A feature: `appears` says for which guests the document speaks of it at all. */
+/** A feature: `appears` says for which guests the document speaks of it at all, `given` whether this daemon gives it. */
 interface FeatureRow {
+  readonly name: string
   readonly appears: GuestCondition
+  readonly given: boolean
   describe(guest: GuestKind, sources: FeatureSources): FeatureCapability | null
 }
 
 function yesOrNo(name: string, when: GuestCondition, appears: GuestCondition = always): FeatureRow {
   return {
+    name,
     appears,
+    given: false,
     describe: (guest) => ({ kind: 'group', name, supported: when(guest), enums: [] }),
   }
+}
+
+function given(row: FeatureRow): FeatureRow {
+  return { ...row, given: true }
 }
 
 /** A feature that is supported where it has values to choose from. */
 function choices(name: string, of: { readonly enum: string; readonly values: ChoiceReader }): FeatureRow {
   return {
+    name,
     appears: always,
+    given: false,
     describe(guest, sources) {
       const values = of.values(guest, sources)
       const supported = values.length > 0
@@ -62,16 +74,16 @@ const launchSecurityTypes: readonly { readonly type: string; readonly when: Gues
 /** Features in the order of the document. */
 const featureRows: readonly FeatureRow[] = [
   choices('gic', { enum: 'version', values: gicVersions }),
-  yesOrNo('vmcoreinfo', flag('vmcoreinfo')),
+  given(yesOrNo('vmcoreinfo', flag('vmcoreinfo'))),
   yesOrNo('genid', flag('vmgenid')),
-  yesOrNo('backingStoreInput', always),
+  given(yesOrNo('backingStoreInput', always)),
   yesOrNo('backup', always),
   yesOrNo('async-teardown', flag('run-with.async-teardown')),
   yesOrNo('s390-pv', protectedS390, s390),
-  yesOrNo('ps2', arches(...x86Arches)),
-  { appears: always, describe: sev },
-  { appears: always, describe: sgx },
-  { appears: always, describe: hyperv },
+  given(yesOrNo('ps2', arches(...x86Arches))),
+  { name: 'sev', appears: always, given: false, describe: sev },
+  { name: 'sgx', appears: always, given: false, describe: sgx },
+  { name: 'hyperv', appears: always, given: false, describe: hyperv },
   choices('launchSecurity', {
     enum: 'sectype',
     values: (guest) => launchSecurityTypes.filter(({ when }) => when(guest)).map(({ type }) => type),
@@ -82,8 +94,13 @@ const featureRows: readonly FeatureRow[] = [
 export function describeFeatures(guest: GuestKind, sources: FeatureSources): readonly FeatureCapability[] {
   return featureRows.flatMap((row) => {
     const feature = row.appears(guest) ? row.describe(guest, sources) : null
-    return feature === null ? [] : [feature]
+    if (feature === null) return []
+    return row.given || sources.scope === 'emulator' ? [feature] : [unsupported(row.name)]
   })
+}
+
+function unsupported(name: string): FeatureCapability {
+  return { kind: 'group', name, supported: false, enums: [] }
 }
 
 /** The kernel has the interrupt controller of guests that run on hardware, the emulator that of the others. */
@@ -96,13 +113,13 @@ function gicVersions(guest: GuestKind, { document }: FeatureSources): readonly s
 }
 
 function sev(_guest: GuestKind, { document, sevHost }: FeatureSources): FeatureCapability {
-  if (document.sev === null || sevHost === null) return { kind: 'group', name: 'sev', supported: false, enums: [] }
+  if (document.sev === null || sevHost === null) return unsupported('sev')
   const { cBitPosition, reducedPhysicalBits, cpu0Id } = document.sev
   return { kind: 'sev', sev: { cBitPosition, reducedPhysicalBits, ...sevHost, cpu0Id } }
 }
 
 function sgx(_guest: GuestKind, { document }: FeatureSources): FeatureCapability {
-  if (document.sgx === null) return { kind: 'group', name: 'sgx', supported: false, enums: [] }
+  if (document.sgx === null) return unsupported('sgx')
   return { kind: 'sgx', sgx: document.sgx }
 }
 

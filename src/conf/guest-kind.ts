@@ -1,5 +1,5 @@
-/** How a guest is run, as the `type` of a definition names it. */
-export type GuestVirtType = 'kvm' | 'hvf' | 'qemu'
+/** How a guest is run, as the `type` of a definition names it; `test` is the driver without QEMU. */
+export type GuestVirtType = 'kvm' | 'hvf' | 'qemu' | 'test'
 
 /** The guest that a capability is asked for. */
 export interface GuestKind {

@@ -137,6 +137,20 @@ describe('describeDomainCapabilities()', () => {
     expect(cpu.hostModel).toBe(null)
   })
 
+  test('offers of this daemon what it gives, whatever the emulator has', () => {
+    const rich = {
+      ...document,
+      flags: [...document.flags, 'spice', 'tpm-crb', 'tpm-emulator', 'vmcoreinfo', 'vmgenid'],
+    }
+    const own = describeDomainCapabilities(rich, { virtType: 'kvm', machine: null, scope: 'daemon' }, host)
+    expect(valuesOf(own, 'graphics/type')).toEqual(['vnc'])
+    expect(valuesOf(own, 'disk/diskDevice')).toEqual(['disk', 'cdrom', 'floppy'])
+    expect(own.devices.find(({ name }) => name === 'tpm')).toEqual({ name: 'tpm', supported: false, enums: [] })
+    const supported = own.features.flatMap((each) => (each.kind === 'group' && each.supported ? [each.name] : []))
+    expect(supported).toEqual(['vmcoreinfo', 'backingStoreInput', 'ps2'])
+    expect([own.loader.supported, own.firmware, own.iothreads]).toEqual([false, [], false])
+  })
+
   test('prints every part once, in an order that schemas fix', () => {
     const names = childrenOf(parseXml(formatGuestCapabilities(described(document, null)))).map(({ name }) => name)
     expect(names).toEqual([
