@@ -172,5 +172,6 @@ function guestOf({ arch, binary, virtTypes, machines }: EmulatorFacts): GuestEmu
     binary,
     accelerators: virtTypes.map((type) => acceleratorNames[type]),
     machines: machines.map(({ alias, ...machine }) => ({ ...machine, alias: alias ?? null })),
+    scope: 'daemon',
   }
 }

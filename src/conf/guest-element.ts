@@ -1,5 +1,6 @@
 import type { XmlElement } from '../xml/xml-node.ts'
 import type { Accelerator } from './emulator-document.ts'
+import type { CapabilityScope } from './guest-device-table.ts'
 import { leaf, tree } from './xml-tree.ts'
 
 /** What runs guests: an accelerator of QEMU's, or the driver without QEMU. */
@@ -19,6 +20,8 @@ export interface GuestEmulator {
   readonly binary: string
   readonly accelerators: readonly GuestAccelerator[]
   readonly machines: readonly GuestMachine[]
+  /** `emulator` if not given. */
+  readonly scope?: CapabilityScope
 }
 
 /** Virtualization types in the order of the document, by accelerator. */
@@ -44,10 +47,11 @@ const wordSizeBits: Readonly<Record<string, 32 | 64>> = {
 }
 
 const x86 = ['i686', 'x86_64']
-/** Features that definitions may name, and the architectures that have them; null: all. */
+/** Features, and the architectures that have them, null: all; `beyond`: this daemon does not have it. */
 const features: readonly {
   readonly name: string
   readonly arches: readonly string[] | null
+  readonly beyond?: true
   readonly attributes?: Readonly<Record<string, string>>
 }[] = [
   { name: 'pae', arches: ['i686'] },
@@ -57,13 +61,16 @@ const features: readonly {
   { name: 'cpuselection', arches: null },
   { name: 'deviceboot', arches: null },
   { name: 'disksnapshot', arches: null, attributes: { default: 'on', toggle: 'no' } },
-  { name: 'externalSnapshot', arches: null },
+  // To delete and revert to external snapshots.
+  { name: 'externalSnapshot', arches: null, beyond: true },
 ]
 
 /** The `<guest>` element of an emulator. */
-export function guestElement({ arch, binary, accelerators, machines }: GuestEmulator): XmlElement {
+export function guestElement({ arch, binary, accelerators, machines, scope }: GuestEmulator): XmlElement {
   const types = domainTypes.filter(({ accelerator }) => accelerators.includes(accelerator))
-  const has = features.filter(({ arches }) => arches === null || arches.includes(arch))
+  const has = features.filter(
+    ({ arches, beyond }) => (arches === null || arches.includes(arch)) && !(beyond === true && scope === 'daemon'),
+  )
   return tree('guest', {}, [
     leaf('os_type', 'hvm'),
     tree('arch', { name: arch }, [
