@@ -17,8 +17,8 @@ export interface Verdict {
 interface ReasonRow {
   /** The compared value as a probe records it; null where the record of a probe does not hold it. */
   value(identity: Identity): string | null
-  /** The same as observed at a start of the daemon, where it cannot have changed since. */
-  host?(view: HostView): string
+  /** The same as observed at a start of the daemon, where it cannot have changed since; null where that was not observed. */
+  host?(view: HostView): string | null
   /** A text that the recorded `was` must contain, since it is what was recorded; null where its form is free. */
   recorded?(identity: Identity): string | null
 }
@@ -29,11 +29,16 @@ const modules: ReasonRow = {
 }
 const kvm: ReasonRow = { value: (identity) => String(identity.kvmUsable) }
 const unknown: ReasonRow = { value: () => null }
+const notRecorded = 'not recorded'
 
 const rows: Readonly<Record<Invalidation['reason'], ReasonRow>> = {
   module_directory_unreadable: { ...modules, value: () => null },
   module_directory_changed: modules,
-  daemon_changed: unknown,
+  daemon_changed: {
+    value: (identity) => identity.daemonBuild ?? notRecorded,
+    host: (view) => view.daemonBuild,
+    recorded: (identity) => identity.daemonBuild,
+  },
   emulator_missing: { value: () => null, recorded: (identity) => identity.sha256 },
   emulator_changed: { value: (identity) => identity.sha256, recorded: (identity) => identity.sha256 },
   kvm_appeared: kvm,
@@ -52,11 +57,11 @@ const rows: Readonly<Record<Invalidation['reason'], ReasonRow>> = {
     host: (view) => view.kernel,
     recorded: (identity) => identity.kernel,
   },
-  cpuid_changed: unknown,
+  cpuid_changed: { value: (identity) => identity.cpuid, recorded: (identity) => identity.cpuid },
   nested_kvm_changed: { value: (identity) => String(identity.nestedKvm) },
-  secure_guest_changed: unknown,
+  secure_guest_changed: { value: (identity) => identity.secureGuest, recorded: (identity) => identity.secureGuest },
   cache_unreadable: unknown,
-  firmware_descriptors_changed: unknown,
+  firmware_descriptors_changed: { value: (identity) => identity.firmware, recorded: (identity) => identity.firmware },
   probe_environment_changed: { value: ({ uid, gid }) => `uid ${uid}, gid ${gid}` },
   operator_request: unknown,
 }
@@ -74,7 +79,8 @@ export function judgeInvalidation(
     return { justified: false, why: `it was compared with "${was}", recorded was "${recorded}"` }
   }
   const before = row.value(known.identity)
-  if (row.host !== undefined && known.host !== null && before === row.host(known.host)) {
+  const observed = known.host === null ? null : (row.host?.(known.host) ?? null)
+  if (observed !== null && before === observed) {
     return { justified: false, why: `nothing differed: since its start the daemon saw "${before ?? ''}", as recorded` }
   }
   return { justified: true, why: `"${was}" became "${is}"` }
@@ -103,19 +109,32 @@ export function hostDifference(
   identity: Identity,
   { host, native }: { readonly host: HostView; readonly native: boolean },
 ): Difference | null {
-  if (native && identity.kvmUsable !== host.kvmUsable) {
-    const reason = host.kvmUsable ? 'kvm_appeared' : 'kvm_gone'
-    return { reason, was: `usable: ${identity.kvmUsable}`, is: `usable: ${host.kvmUsable}` }
-  }
-  // Without an accelerator the guest's CPU is the emulator's own, and the host does not matter.
-  if (!identity.kvmUsable) return null
-  const pairs: readonly Difference[] = [
-    { reason: 'host_cpu_changed', was: cpuText(identity.hostCpu), is: cpuText(host.hostCpu) },
-    { reason: 'microcode_changed', was: identity.microcode ?? 'none', is: host.microcode ?? 'none' },
-    { reason: 'kernel_changed', was: identity.kernel, is: host.kernel },
-    { reason: 'nested_kvm_changed', was: String(identity.nestedKvm), is: String(host.nestedKvm) },
+  const wasBuild = host.daemonBuild === null ? null : (identity.daemonBuild ?? notRecorded)
+  const kvm = host.kvmUsable ? 'kvm_appeared' : 'kvm_gone'
+  const found = [
+    differing('daemon_changed', wasBuild, host.daemonBuild),
+    native ? differing(kvm, `usable: ${identity.kvmUsable}`, `usable: ${host.kvmUsable}`) : null,
+    // Without an accelerator the guest's CPU is the emulator's own, and the host does not matter.
+    ...(identity.kvmUsable ? acceleratedDifferences(identity, host) : []),
+    differing('firmware_descriptors_changed', identity.firmware, host.firmware),
   ]
-  return pairs.find((pair) => pair.was !== pair.is) ?? null
+  return found.find((one) => one !== null) ?? null
+}
+
+function acceleratedDifferences(identity: Identity, host: HostView): readonly (Difference | null)[] {
+  return [
+    differing('host_cpu_changed', cpuText(identity.hostCpu), cpuText(host.hostCpu)),
+    differing('microcode_changed', identity.microcode ?? 'none', host.microcode ?? 'none'),
+    differing('kernel_changed', identity.kernel, host.kernel),
+    differing('cpuid_changed', identity.cpuid, host.cpuid),
+    differing('nested_kvm_changed', String(identity.nestedKvm), String(host.nestedKvm)),
+    differing('secure_guest_changed', identity.secureGuest, host.secureGuest),
+  ]
+}
+
+/** What was not recorded on either side cannot be told to differ. */
+function differing(reason: Difference['reason'], was: string | null, is: string | null): Difference | null {
+  return was === null || is === null || was === is ? null : { reason, was, is }
 }
 
 /** The two records of a CPU are written by different hands, so only the words count, not what stands between them. */

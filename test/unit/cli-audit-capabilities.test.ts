@@ -174,6 +174,10 @@ describe('auditCapabilities() finds the fault of a build', () => {
     ['the CPU', { hostCpu: 'GenuineIntel 6 143 9 Xeon' }, 'host_cpu_changed'],
     ['nested KVM', { nestedKvm: true }, 'nested_kvm_changed'],
     ['/dev/kvm', { kvmUsable: false }, 'kvm_gone'],
+    ['its own build', { daemonBuild: '1.1' }, 'daemon_changed'],
+    ['CPUID', { cpuid: 'd'.repeat(64) }, 'cpuid_changed'],
+    ['secure guests', { secureGuest: 'kvm_amd.sev=Y' }, 'secure_guest_changed'],
+    ['the firmware', { firmware: 'e'.repeat(64) }, 'firmware_descriptors_changed'],
   ])('that skips the check of %s after a restart', (_what, changes, reason) => {
     const report = new Story().probed('v1').host(changes).starts('v1').starts('v1').report()
     expect(report.misuses).toMatchObject([{ kind: 'missing', difference: { reason }, taskCount: 2 }])
@@ -190,6 +194,20 @@ describe('auditCapabilities() finds the fault of a build', () => {
     expect(audit.report()).toMatchObject({ misuses: [{ kind: 'missing' }] })
     audit.contents.learn(binary, { ...identity, ...swapped, sha256: contents.old })
     expect(audit.report().misuses).toEqual([])
+  })
+
+  test.each([
+    ['daemon_changed', { daemonBuild: '1.1' }, ['1.0', '1.1']],
+    ['cpuid_changed', { cpuid: 'd'.repeat(64) }, ['e'.repeat(64), 'd'.repeat(64)]],
+    ['secure_guest_changed', { secureGuest: '/dev/sev' }, ['none', '/dev/sev']],
+    ['firmware_descriptors_changed', { firmware: 'e'.repeat(64) }, ['f'.repeat(64), 'e'.repeat(64)]],
+  ] as const)('that invalidates for %s where the next probe finds the same again', (reason, changes, [was, is]) => {
+    const told = (after: Partial<Identity>) =>
+      new Story().probed('v1').invalidated('v1', { reason, was, is }, 'task').probed('v2', after, 'task').report()
+    expect(told({}).invalidations).toMatchObject([{ verdict: { justified: false } }])
+    expect(told(changes).invalidations).toMatchObject([{ verdict: { justified: true } }])
+    const wrong = new Story().probed('v1').invalidated('v1', { reason, was: 'another', is }).report()
+    expect(wrong.invalidations).toMatchObject([{ verdict: { justified: false } }])
   })
 
   test('that uses a version which was invalidated', () => {
