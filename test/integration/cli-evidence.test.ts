@@ -6,7 +6,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import * as v from 'valibot'
 import { openCheckpoint, parseCheckpoint } from '../../src/eventstore/checkpoint.ts'
 import { cosigner, newSignerKey, parseNote, parseVerifierKey } from '../../src/eventstore/signed-note.ts'
+import { controlProcedures } from '../../src/protocol/control-procedures.ts'
+import { programs } from '../../src/protocol/programs.ts'
+import { encode } from '../../src/xdr/xdr-codec.ts'
 import { type Captured, capture } from '../support/capture.ts'
+import { RpcClient } from '../support/rpc-client.ts'
 import { type RunningDaemon, startDaemon } from '../support/running-daemon.ts'
 
 const launcher = fileURLToPath(new URL('../../src/launcher.js', import.meta.url))
@@ -140,6 +144,19 @@ describe('the commands of tamper evidence', () => {
     expect(await ok(daemon.cli('replay', '--check'))).not.toBe('')
     const stopped = await ok(daemon.cli('log', '--type', 'PayloadErased'))
     expect(stopped).toContain(`the data of HostFactsObserved ${position}: CHG-1`)
+  })
+
+  test('are refused on a connection that may only read', async () => {
+    const { checkpointSign, payloadErase } = controlProcedures
+    await using reader = await RpcClient.open(daemon.file().sockets.readOnly, 'test:///default')
+    const { number: program } = programs.control
+    const calls = [
+      { number: checkpointSign.number, args: encode(checkpointSign.args, {}) },
+      { number: payloadErase.number, args: encode(payloadErase.args, { position: 1n, reason: 'CHG-2' }) },
+    ]
+    for (const { number, args } of calls) {
+      await expect(reader.callRaw(number, args, { program })).rejects.toThrow(/read only access prevents/)
+    }
   })
 
   test('verify finds a change in the database of a stopped daemon, names it, and ends with 3', async () => {
