@@ -8,6 +8,8 @@ import { SeededRandom } from './seeded-random.ts'
 import type { FramedWrite, WriterAnswer, WriterRequest } from './writer-frames.ts'
 import { WriterLink } from './writer-link.ts'
 
+const lastingReasons = ['InvalidAppendError', 'RequestMismatchError']
+
 /** What a client works with. */
 export interface ClientParts {
   readonly number: number
@@ -200,8 +202,8 @@ function toldBy(
     case 'acknowledged':
       return answer
     case 'refused': {
-      // A refusal for another reason than the revision says nothing of the tries before it.
-      if (tries === 1 || answer.wrongRevision !== null || answer.reason === 'RequestMismatchError') return answer
+      // A refusal for what the log or the append is holds for the tries before it too; one for the state of the writer does not.
+      if (tries === 1 || answer.wrongRevision !== null || lastingReasons.includes(answer.reason)) return answer
       const isTooLate = answer.reason === 'RequestWindowError'
       return mayTryAgain && !isTooLate ? null : { kind: 'unknown', reason: answer.reason }
     }
