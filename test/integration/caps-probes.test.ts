@@ -54,6 +54,8 @@ describe.skipIf(!present)('a look-up of capabilities', () => {
     ['hang', 1_000, /time|within|aborted/i],
     ['mute', 1_000, /time|within|aborted/i],
     ['exit', 30_000, /exit status 7.*the machine is on fire/],
+    ['greedy', 30_000, /exit status 1 .*MemoryError/s],
+    ['verbose', 30_000, /ended with .* before its monitor answered; it wrote "la la/],
     ['garbage', 30_000, /is not a QMP message/],
     ['half', 30_000, /in the middle of a message/],
     ['long', 30_000, /a message of more than \d+ bytes/],

@@ -14,6 +14,12 @@ if mode == 'exit':
     print('the machine is on fire', file=sys.stderr)
     sys.exit(7)
 
+if mode == 'greedy':
+    hoard = bytearray(16 << 30)
+if mode == 'verbose':
+    while True:
+        sys.stdout.write('la ' * 100000)
+
 server = socket.socket(socket.AF_UNIX)
 server.bind(path)
 server.listen(1)
