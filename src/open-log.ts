@@ -88,12 +88,14 @@ export async function openLog(parts: {
     holder: { pid: process.pid, startedAtUs: systemClock.nowUs(), host: hypervisor.machine.hostname() },
     fence: () => [{ stream: nodeStream(hostId), expectedRevision: 'any', events: [startEvent(hostId, hypervisor)] }],
     participants: [models],
+    roles: 'own',
     onAlarm: (alarm) => alarms.take(alarm),
     onClockJump: (jump) => jumps.take(jump),
     onTreeProgress: (progress) =>
       logger.info({ ...progress }, 'Making the tiles of a log that an earlier version wrote'),
   })
   jumps.attach(store)
+  if (store.rolesProblem !== null) logger.warn(`The writer has more rights than it needs: ${store.rolesProblem}`)
   const { view } = models
   const checkpoints = await keepCheckpoints(store, { config, logger })
   return {

@@ -141,12 +141,16 @@ function daemonFields({ daemon, answer }: Shown): readonly Field[] {
   ]
 }
 
-function writerFields({ unavailable, queued, subscriptions }: WriterStatus['log']): readonly Field[] {
+function writerFields({ unavailable, queued, subscriptions, rolesProblem }: WriterStatus['log']): readonly Field[] {
   const { count, lagEvents } = subscriptions
   const behind = lagEvents === 0n ? '' : `, the slowest ${lagEvents} events behind`
   return [
     ['appends', unavailable ?? `possible, ${queued.count} waiting with ${byteSize(BigInt(queued.bytes))}`],
     ['subscribers', `${count}${behind}`],
+    [
+      'rights',
+      rolesProblem === null ? 'the writer may add to the log, not change it' : `those of the owner: ${rolesProblem}`,
+    ],
   ]
 }
 

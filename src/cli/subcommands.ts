@@ -360,6 +360,32 @@ export const subcommands: readonly Subcommand[] = [
     load: async () => (await import('./grpc-user-command.ts')).grpcUserListCommand,
   },
   {
+    name: 'db-user add',
+    args: '<name>',
+    summary: 'let a reporting tool read views and read models of the embedded PostgreSQL, and write nothing',
+    options: [
+      ['--os-user <USER>', 'the user of this machine that it runs as; of the same name unless told'],
+      ['--connections <N>', 'most connections at a time, 5 unless told'],
+      ['--timeout <SECONDS>', 'longest statement, 60 unless told'],
+      ['--idle <SECONDS>', 'longest pause in a transaction, 60 unless told'],
+    ],
+    examples: ['db-user add grafana', 'db-user add reports --os-user metabase --timeout 300'],
+    load: async () => (await import('./db-user-command.ts')).dbUserAddCommand,
+  },
+  {
+    name: 'db-user remove',
+    args: '<name>',
+    summary: 'let a reporting tool in no more, and end its connections',
+    examples: ['db-user remove grafana'],
+    load: async () => (await import('./db-user-command.ts')).dbUserRemoveCommand,
+  },
+  {
+    name: 'db-user list',
+    summary: 'logins of reporting tools with their limits',
+    examples: ['db-user list', 'db-user list --json'],
+    load: async () => (await import('./db-user-command.ts')).dbUserListCommand,
+  },
+  {
     name: 'tour',
     summary: 'plays the main story on a daemon of its own and explains it; takes about a minute',
     examples: ['tour'],

@@ -18,6 +18,7 @@ const reportSchema = v.object({
   epoch: v.number(),
   queued: v.object({ count: v.number(), bytes: v.number() }),
   subscriptions: v.object({ count: v.number(), lagEvents: count }),
+  rolesProblem: v.nullable(v.string()),
   projections: v.array(
     v.object({ name: v.string(), live: v.boolean(), position: count, lagEvents: count, deadLetters: v.number() }),
   ),

@@ -36,6 +36,8 @@ export interface LogStatus {
   readonly queued: Amount
   readonly subscriptions: SubscriptionStats
   readonly projections: readonly ProjectionProgress[]
+  /** Why the writer has more rights in the database than it needs; null where it has not. */
+  readonly rolesProblem: string | null
 }
 
 /** What was erased. */
@@ -50,7 +52,7 @@ export interface ErasedEvent {
 
 /** The parts of the open log that the control works on; without `checkpoints` nothing can be signed. */
 export interface ControlledLog {
-  readonly store: Pick<EventStore, 'planErasure' | 'stats'>
+  readonly store: Pick<EventStore, 'planErasure' | 'stats' | 'rolesProblem'>
   readonly models: Pick<ReadModels, 'progress'>
   readonly checkpoints: Pick<CheckpointKeeper, 'sign' | 'verifierKey'> | null
 }
@@ -70,6 +72,7 @@ export function logControl(host: Host, { store, models, checkpoints }: Controlle
         queued,
         subscriptions,
         projections: models.progress(),
+        rolesProblem: store.rolesProblem,
       }
     },
     async signCheckpoint() {

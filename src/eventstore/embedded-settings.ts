@@ -3,6 +3,8 @@ import { totalmem } from 'node:os'
 
 /** Beside postgresql.conf; the operator's, written only where there is none. */
 export const localSettingsFile = 'local.conf'
+/** Beside pg_ident.conf: who comes in by a login for reporting. */
+export const loginMapFile = 'reporting-logins.conf'
 /** What a new local.conf says. */
 export const emptyLocalSettings = '# Settings of your own for the embedded PostgreSQL; read last, at every start.\n'
 /** The role and database of the log, in the embedded server. */
@@ -66,10 +68,11 @@ export function serverSettings(options: { readonly dataDir: string; readonly soc
 /** pg_hba.conf: whoever comes in is who the kernel says he is. */
 export const hostBasedAccess = 'local all all peer map=chronovisor\n'
 
-/** pg_ident.conf: root and the server's own user are the log's role, nobody else is anybody. */
+/** pg_ident.conf: root and the server's own user are the log's role; others are who an operator says, nobody else is anybody. */
 export function identMap(serverUser: string): string {
   const users = [...new Set(['root', serverUser])]
-  return users.map((user) => `chronovisor "${user}" ${embeddedRole}\n`).join('')
+  const lines = users.map((user) => `chronovisor "${user}" ${embeddedRole}\n`)
+  return `${lines.join('')}include_if_exists ${loginMapFile}\n`
 }
 
 function quoted(value: string): string {

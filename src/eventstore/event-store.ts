@@ -40,6 +40,7 @@ export interface EventStoreParts {
   readonly stop: AbortController
   readonly asOf: AsOfFloor
   readonly log: LogRow
+  readonly rolesProblem: string | null
   readonly blobs: BlobReads
   readonly erasures: Erasures
 }
@@ -161,6 +162,11 @@ export class EventStore implements LogReader {
   /** Has `listener` told of every later commit, after the participants and those who asked before. Returns what ends it. */
   afterCommit(listener: CommitListener): () => void {
     return this.#parts.listeners.add(listener)
+  }
+
+  /** Why the writer has more rights in the database than it needs, where roles of its own were wanted; null where it has not. */
+  get rolesProblem(): string | null {
+    return this.#parts.rolesProblem
   }
 
   /** The log's own row: who it is. */

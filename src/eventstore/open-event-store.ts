@@ -10,7 +10,7 @@ import { ClockWatch } from './clock-watch.ts'
 import { CommitSender } from './commit-sender.ts'
 import { CommitWriter } from './commit-writer.ts'
 import { Erasures } from './erasures.ts'
-import { CommitListeners, EventStore } from './event-store.ts'
+import { CommitListeners, EventStore, type EventStoreParts } from './event-store.ts'
 import { openPool } from './connection-pool.ts'
 import {
   type ClockJump,
@@ -23,6 +23,7 @@ import {
 import { WriterLive } from './live-log.ts'
 import { ensureLog, readHead } from './log-genesis.ts'
 import { LogNames } from './log-names.ts'
+import { ensureLogRoles, writerRole } from './log-roles.ts'
 import type { LogRow } from './log-origin.ts'
 import { LogReads } from './log-reads.ts'
 import { migrate } from './migrate.ts'
@@ -49,6 +50,12 @@ export interface EventStoreOptions {
   readonly holder?: WriterHolder
   /** The events of the fence commit, expected revision `any`; at least one event. One `LogOpened` in stream `log-<log id>` unless told. */
   readonly fence?: (info: FenceInfo) => readonly StreamWrite[]
+  /**
+   * `own`: roles of their own for the writer, who then may add to the log and not change it, and for readers; they are made on the server. Where the
+   * database's role may not make any, everything else goes on: see `rolesProblem` of the store.
+   * `owner`, unless told: the writer has all the rights of the database's role, and only triggers keep it from changing the log.
+   */
+  readonly roles?: 'own' | 'owner'
   readonly participants?: readonly CommitParticipant[]
   readonly limits?: Partial<EventStoreLimits>
   /** Wall clock, microseconds since 1970. */
@@ -152,13 +159,14 @@ class Opening {
     const asOfUs = await this.#session.recordHolder()
     const wanted = { hostId: options.hostId ?? null, nowUs: this.#nowUs(), partitionEvents: limits.partitionEvents }
     const log = await ensureLog(this.#session.client, wanted)
+    const rolesProblem = options.roles === 'own' ? await this.#useRoles() : null
     const before = await readHead(this.#session.client)
     const from = { nextPosition: before.position + 1n, size: log.partitionEvents, alarm: this.#alarm }
     const partitions = new Partitions(this.#pool, from)
     const { head, tree } = await this.#fence({ partitions, asOfUs, log })
     this.#live.ring.restart(head.position + 1n)
     await this.#requests.open()
-    const { writer, store } = this.#assemble({ head, tree, log }, partitions)
+    const { writer, store } = this.#assemble({ head, tree, log, rolesProblem }, partitions)
     const positionAt = (timeUs: bigint) => store.positionAt(timeUs)
     const exclusively = <T>(action: () => Promise<T>) => writer.exclusively(action)
     const context = { pool: this.#pool, head, reader: this.#reads, positionAt, exclusively, signal: this.#signal }
@@ -167,6 +175,13 @@ class Opening {
     this.#writer = writer
     if (!this.#session.isConnected) writer.connectionLost(new Error('PostgreSQL closed the connection'))
     return store
+  }
+
+  /** The writer lays down the rights that it has no use for. */
+  async #useRoles(): Promise<string | null> {
+    const why = await ensureLogRoles(this.#session.client)
+    if (why === null) await this.#session.changeRole(writerRole)
+    return why
   }
 
   /** Ends whatever the opening waits for on its own connection. */
@@ -219,7 +234,7 @@ class Opening {
   }
 
   #assemble(
-    { head, tree, log }: Fenced & { readonly log: LogRow },
+    { head, tree, log, rolesProblem }: Fenced & Pick<EventStoreParts, 'log' | 'rolesProblem'>,
     partitions: Partitions,
   ): { readonly writer: CommitWriter; readonly store: EventStore } {
     const { limits, alarm, nowUs, stop, requests } = {
@@ -261,6 +276,7 @@ class Opening {
       stop,
       asOf: new AsOfFloor(this.#pool, session.token),
       log,
+      rolesProblem,
       blobs: this.#blobs,
       erasures: this.#erasures,
     })

@@ -48,6 +48,7 @@ export class WriterSession {
   readonly #token = randomUUID()
   #connection: Connection | null = null
   #lastBackendPid: number | null = null
+  #role: string | null = null
 
   constructor(options: WriterSessionOptions) {
     this.#options = options
@@ -108,6 +109,7 @@ export class WriterSession {
         await this.#connect()
         if (await this.#tryLock()) {
           await this.#checkStillOurs()
+          await this.#setRole()
           return
         }
         await this.#checkStillOurs()
@@ -121,6 +123,16 @@ export class WriterSession {
       }
       await sleep(backoffMs, undefined, { signal })
     }
+  }
+
+  /** Works with the rights of another role from now on, also after it has connected again. */
+  async changeRole(role: string): Promise<void> {
+    this.#role = role
+    await this.#setRole()
+  }
+
+  async #setRole(): Promise<void> {
+    if (this.#role !== null) await this.client.query(`set role "${this.#role}"`)
   }
 
   /** Commits statements in one transaction; an answer that takes too long ends the connection, which then counts as lost. */

@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg'
+import { grantReadModels } from '../eventstore/log-roles.ts'
 import type { Projection } from './projection.ts'
 import { type RowSet, type RowVersion, rowKey } from './row-set.ts'
 import type { AnyTable } from './table.ts'
@@ -53,6 +54,8 @@ async function runSql(client: ClientBase, projection: Projection, { schema, sql 
   await client.query(sql)
   for (const table of Object.values(projection.tables)) await readColumns(client, { schema, table })
   await client.query('set local search_path to default')
+  const names = Object.values(projection.tables).map(({ name }) => `'${name}'`)
+  await client.query(grantReadModels(schema, `array[${names.join(', ')}]::text[]`))
 }
 
 async function addKeys(
