@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { about, fact, type FactsOf, int64, sha256Text } from './fact.ts'
+import { about, fact, int64, sha256Text } from './fact.ts'
 
 /** Facts of the log itself, beside those of the daemon; stream `node-<host uuid>`. */
 export const erasureFacts = {
@@ -20,6 +20,3 @@ export const erasureFacts = {
     }),
   }),
 }
-
-/** Union of {@link erasureFacts}. */
-export type ErasureEvent = FactsOf<typeof erasureFacts>

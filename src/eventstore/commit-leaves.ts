@@ -4,12 +4,6 @@ import { nodeHash } from './merkle-hash.ts'
 import { sha256Bytes } from './sha256.ts'
 import { hashAt, rootOf, tileWidth } from './tile.ts'
 
-/** A full tile that a commit completed. */
-export interface FullTile {
-  readonly n: number
-  readonly row: Buffer
-}
-
 /** An event of a commit with its leaf hash as recomputed, and the one that its tile has recorded where there is one. */
 export interface CommitLeaf {
   readonly position: number
