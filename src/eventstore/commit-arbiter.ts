@@ -26,8 +26,8 @@ export interface Ruling {
 
 type WrongEvent = { readonly event: EventRow; readonly commit: CommitRow }
 
-// Bytes that may be hashed in search of what was changed
-const repairBytes = 512 << 20
+// What may be done in search of what was changed: some seconds
+const repairLimits = { bytes: 512 << 20, attempts: 500_000 }
 const asItIs: Ruling = { isRepaired: false, events: new Map() }
 
 /**
@@ -36,7 +36,7 @@ const asItIs: Ruling = { isRepaired: false, events: new Map() }
  */
 export class CommitArbiter {
   readonly #parts: ArbiterParts
-  readonly #budget = new RepairBudget(repairBytes)
+  readonly #budget = new RepairBudget(repairLimits)
   /** A commit whose root its events do not give, as long as it is not clear which of both is wrong. */
   #suspect: { readonly commit: CommitRow; readonly place: string } | null = null
   #isLost = false

@@ -49,6 +49,8 @@ export class DatabaseSource implements LogSource, AsyncDisposable {
   readonly #isOwner: boolean
   readonly #first: pg.Client
   readonly #snapshot: string
+  /** Tables that are there: a log of an earlier version has not all. */
+  readonly #tables: ReadonlySet<string>
   readonly #idle: pg.Client[] = []
   readonly #busy = new Set<pg.Client>()
 
@@ -57,11 +59,13 @@ export class DatabaseSource implements LogSource, AsyncDisposable {
     readonly isOwner: boolean
     readonly first: pg.Client
     readonly snapshot: string
+    readonly tables: ReadonlySet<string>
   }) {
     this.#connections = from.connections
     this.#isOwner = from.isOwner
     this.#first = from.first
     this.#snapshot = from.snapshot
+    this.#tables = from.tables
   }
 
   /** Opens the log as it is now; on given connections, which stay open, or on its own. */
@@ -72,7 +76,12 @@ export class DatabaseSource implements LogSource, AsyncDisposable {
     try {
       await first.query(begin)
       const { rows } = await first.query<{ snapshot: string }>('select pg_export_snapshot() as snapshot')
-      return new DatabaseSource({ connections, isOwner, first, snapshot: rows[0]?.snapshot ?? '' })
+      const found = await first.query<{ name: string }>(
+        'select t.name from unnest($1::text[]) as t (name) where to_regclass(t.name) is not null',
+        [Object.keys(logTables)],
+      )
+      const tables = new Set(found.rows.map(({ name }) => name))
+      return new DatabaseSource({ connections, isOwner, first, snapshot: rows[0]?.snapshot ?? '', tables })
     } catch (error) {
       first.connection.stream.destroy()
       throw error
@@ -91,7 +100,8 @@ export class DatabaseSource implements LogSource, AsyncDisposable {
     return rows[0]?.events ?? 0n
   }
 
-  rows(table: LogTable, from?: bigint): AsyncIterable<readonly Buffer[]> {
+  rows(table: LogTable, from?: bigint): AsyncIterable<readonly Buffer[]> | null {
+    if (!this.#tables.has(table)) return null
     const { key, columns } = logTables[table]
     const where = from === undefined ? '' : ` where ${columns[0]} >= ${from}`
     return this.#copy(`select ${columns.join(', ')} from ${table}${where} order by ${key}`)

@@ -23,17 +23,20 @@ export interface Repair {
   fix(): void
 }
 
-/** Bounds the work of looking for changes: bytes that may be hashed for it in one run. */
+/** Bounds the work of looking for changes in one run: bytes that may be hashed for it, and leaves that may be tried. */
 export class RepairBudget {
   #bytes: number
+  #attempts: number
 
-  constructor(bytes: number) {
+  constructor({ bytes, attempts }: { readonly bytes: number; readonly attempts: number }) {
     this.#bytes = bytes
+    this.#attempts = attempts
   }
 
   spend(bytes: number): boolean {
     this.#bytes -= bytes
-    return this.#bytes >= 0
+    this.#attempts -= 1
+    return this.#bytes >= 0 && this.#attempts >= 0
   }
 }
 

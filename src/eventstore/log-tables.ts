@@ -1,4 +1,4 @@
-/** The tables that the log consists of, in the order in which they are told. */
+/** The tables that the log consists of. Not here: `request` and `writer`, which would not be missed, and the read models, which are replayed. */
 export const logTables = {
   log: { key: 'log_id', columns: ['log_id', 'host_id', 'created_at_us', 'format', 'partition_events'] },
   log_key: { key: 'verifier_key', columns: ['verifier_key', 'first_size'] },
@@ -17,7 +17,6 @@ export const logTables = {
   tree_edge: { key: 'size', columns: ['size', 'hashes'] },
   signed_checkpoint: { key: 'size', columns: ['size', 'note'] },
   blob: { key: 'sha256', columns: ['sha256', 'bytes'] },
-  request: { key: 'request_id', columns: ['request_id', 'first_pos', 'last_pos'] },
   type_block: { key: 'block, type_id', columns: ['type_id', 'block'] },
   category_block: { key: 'block, category_id', columns: ['category_id', 'block'] },
 } as const satisfies Readonly<Record<string, { readonly key: string; readonly columns: readonly string[] }>>

@@ -204,6 +204,17 @@ async function edgeAt(size: number): Promise<Uint8Array> {
   return encodeEdge(appendLeaves(emptyTree, list))
 }
 
+describe('DatabaseSource', () => {
+  test('reads a log of an earlier version, which has no tiles, checkpoints and skip blocks', async () => {
+    await tamper('drop table tile, signed_checkpoint, log_key, type_block, category_block')
+    expect(await verify()).toMatchObject({ findings: [], checkpoints: 0, events: 601n })
+    await tamper(`update event set event_id = '00000000-0000-4000-8000-000000000000' where pos = 42`)
+    expect((await findings())[0]).toBe(
+      'the events of commit 2 (@1 to @100) do not give its root: one of them was changed, or the root',
+    )
+  })
+})
+
 describe('openEventStore()', () => {
   test('makes the tiles of a log that was written without them, and goes on from where it was interrupted', async () => {
     const tiles = async () => {
