@@ -133,7 +133,11 @@ class RunningDaemon implements Daemon {
         commands: commandService(host),
         replayCheck: async () => await log.models.replayCheck(),
         projections: projectionControl(host, log.models),
-        log: logControl(host, { store: log.store, models: log.models, checkpoints: log.checkpoints }),
+        log: logControl(host, {
+          store: log.store,
+          models: log.models,
+          checkpoints: log.checkpoints,
+        }),
         host: connectionFacts(host, machine),
         domains: {
           definition: (domain, { inactive }) =>

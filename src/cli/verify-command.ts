@@ -6,7 +6,9 @@ import { readKeys } from '../eventstore/prove-event.ts'
 import { InvalidNoteError, type NoteVerifier } from '../eventstore/signed-note.ts'
 import { type TrustedStart, trustedStart } from '../eventstore/trusted-start.ts'
 import { verifyLog, type VerifyReport } from '../eventstore/verify-log.ts'
+import { writeLastVerify } from '../last-verify.ts'
 import { CliError } from './cli-error.ts'
+import { readDaemonFile } from './daemon-file.ts'
 import { exitCode } from './exit-code.ts'
 import { duration } from './format-time.ts'
 import { Interruption } from './interruption.ts'
@@ -42,6 +44,7 @@ export async function verifyCommand(invocation: Invocation): Promise<number> {
   })
   progress[Symbol.dispose]()
   const elapsedUs = BigInt(Math.round((performance.now() - startedMs) * 1000))
+  leaveWord(invocation, { report, elapsedUs })
   const notes = [...report.notes, ...keyNotes(report, trusted)]
   if (out.isJson) {
     const { root, ...rest } = report
@@ -50,6 +53,17 @@ export async function verifyCommand(invocation: Invocation): Promise<number> {
     show(out, { report: { ...report, notes }, elapsedUs })
   }
   return report.count === 0 ? exitCode.found : exitCode.finding
+}
+
+/** Tells `status` and the metrics of the daemon whose log it was. */
+function leaveWord(
+  { config, nowUs }: Pick<Invocation, 'config' | 'nowUs'>,
+  { report, elapsedUs }: { readonly report: VerifyReport; readonly elapsedUs: bigint },
+): void {
+  const daemon = readDaemonFile(config.socketDir)
+  if (daemon === null || (config.database !== null && config.database !== daemon.database.connectionString)) return
+  const { events, count } = report
+  writeLastVerify(daemon.stateDir, { atUs: nowUs(), seconds: Number(elapsedUs) / 1e6, events, findings: count })
 }
 
 function keyNotes({ checkpoints }: VerifyReport, trusted: readonly NoteVerifier[]): readonly string[] {

@@ -58,6 +58,16 @@ describe('chronovisor beside a running daemon', () => {
     expect(out).toMatch(/^verified +never/m)
   })
 
+  test('status and whoever asks are told how the log is, and of the last verification', async () => {
+    await using client = await RpcClient.open(daemon.socketPath(), 'test:///default')
+    const { report } = await client.call(controlProcedures.logStatus, {}, programs.control)
+    expect(JSON.parse(report)).toMatchObject({ unavailable: null, rolesProblem: null, position: expect.any(String) })
+    expect((await daemon.cli('verify')).status).toBe(0)
+    expect((await daemon.cli('status')).out).toMatch(/^verified +in order, \d+ events in /m)
+    const { out } = await daemon.cli('status', '--json')
+    expect(JSON.parse(out)).toMatchObject({ verify: { findings: 0, events: expect.stringMatching(/^\d+$/) } })
+  })
+
   test('status tells of a log whose database is away', async () => {
     await using alone = await startDaemon({ driver: 'test' })
     appendFileSync(join(alone.stateDir, 'postgresql/data/local.conf'), '\nno_such_setting = on\n')
