@@ -147,7 +147,13 @@ describe('the catalogue of events', () => {
     const played = new Set((await playEvents()).map(({ type }) => type))
     // Recorded by a daemon with QEMU; test/integration/refusal-flood.test.ts shows that it still records them.
     const byDaemon = ['DaemonStarted', 'DaemonStopped', 'HostFactsObserved']
-    const madeByHand = ['ClockJumped', 'ProjectionStreamRetried', 'ProjectionEventSkipped', 'ProjectionRebuilt', 'PayloadErased']
+    const madeByHand = [
+      'ClockJumped',
+      'ProjectionStreamRetried',
+      'ProjectionEventSkipped',
+      'ProjectionRebuilt',
+      'PayloadErased',
+    ]
     const recorded = types.map(([type]) => type).filter((type) => played.has(type) || byDaemon.includes(type))
     expect([...recorded, ...madeByHand].toSorted()).toEqual(types.map(([type]) => type).toSorted())
   })
