@@ -4,7 +4,8 @@
   clients.py run URI CALL CLIENTS SECONDS TYPE   CLIENTS processes repeat CALL; prints one JSON object
   clients.py fill URI COUNT TYPE                 defines COUNT domains
   clients.py clear URI                           undefines every domain that this program has made
-  clients.py wait URI                            prints "ready", then the monotonic time in ns of the first answered list
+  clients.py wait URI [CALL]                     prints "ready", then the monotonic time in ns of the first answered CALL (list)
+  clients.py time URI CALL                       makes one CALL; prints how long it took, in ms
 """
 import json
 import multiprocessing
@@ -70,7 +71,15 @@ def make_define(conn, client, virt_type):
     return lambda: conn.defineXML(text).undefine()
 
 
-CALLS = {"list": make_list, "dumpxml": make_dumpxml, "dominfo": make_dominfo, "define": make_define}
+def make_domcapabilities(conn, _client, virt_type):
+    return lambda: conn.getDomainCapabilities("/usr/bin/qemu-system-x86_64", "x86_64", None, virt_type)
+
+
+def make_capabilities(conn, _client, _virt_type):
+    return conn.getCapabilities
+
+
+CALLS = {"domcapabilities": make_domcapabilities, "capabilities": make_capabilities, "list": make_list, "dumpxml": make_dumpxml, "dominfo": make_dominfo, "define": make_define}
 
 
 def client(uri, call, number, seconds, virt_type, barrier, pipe):
@@ -138,20 +147,27 @@ def clear(uri):
             domain.undefine()
 
 
-def wait(uri):
+def wait(uri, call="list"):
     print("ready", flush=True)
     path = uri.split("socket=")[1].split("&")[0]
     end = time.monotonic() + 60
     while time.monotonic() < end:
         if os.path.exists(path):
             try:
-                libvirt.open(uri).listAllDomains()
+                CALLS[call](libvirt.open(uri), 0, None)()
                 print(time.monotonic_ns(), flush=True)
                 return
             except libvirt.libvirtError:
                 pass
         time.sleep(0.001)
     sys.exit("nobody answered for 60 s")
+
+
+def time_once(uri, call):
+    work = CALLS[call](libvirt.open(uri), 0, None)
+    began = time.monotonic()
+    work()
+    print((time.monotonic() - began) * 1e3)
 
 
 if __name__ == "__main__":
@@ -163,6 +179,8 @@ if __name__ == "__main__":
     elif verb == "clear":
         clear(words[0])
     elif verb == "wait":
-        wait(words[0])
+        wait(*words)
+    elif verb == "time":
+        time_once(*words)
     else:
         sys.exit(__doc__)

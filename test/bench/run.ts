@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { availableVirtType } from '../conformance/story-world.ts'
 import { type Bar, barTable, describeMachine } from './bars.ts'
+import { capabilities } from './capabilities.ts'
 import { installPeers } from './es-peers.ts'
 import { eventstore } from './eventstore.ts'
 import { type BenchOptions, smoke } from './smoke.ts'
@@ -10,6 +11,7 @@ import { type BenchOptions, smoke } from './smoke.ts'
 const benches: Readonly<Record<string, (options: BenchOptions) => Promise<readonly Bar[]>>> = {
   smoke,
   eventstore,
+  capabilities,
 }
 
 const usage = `npm run bench -- NAME [--quick] [--rounds N] [--json FILE]
@@ -18,6 +20,7 @@ npm run bench -- --install-peers
 Measures ours and its peers in turns; the medians of the rounds and their spread.
   smoke            our daemon beside a private libvirtd, where that is installed
   eventstore       our event store beside Emmett, message-db and dcb-es in one PostgreSQL, where they are installed
+  capabilities     probes and look-ups beside libvirtd with the same emulators
   --quick          short rounds, small logs
   --rounds N       5 if not given
   --only BAR       of eventstore: the part that measures a bar, as 9

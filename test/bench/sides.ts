@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { systemPython } from '../../src/cli/setup-packages.ts'
 import { capture } from '../support/capture.ts'
@@ -16,6 +18,8 @@ export interface Side extends AsyncDisposable {
   uri(): string
   start(): Promise<void>
   stop(): Promise<void>
+  /** Has a running daemon, or its next start, know nothing of any emulator. */
+  forget(): Promise<void>
   /** The daemon and what works for it, such as its database. */
   pids(): readonly number[]
   /** Milliseconds of a start that belong to what it was wrapped in. */
@@ -31,14 +35,18 @@ export async function ourSide(nodeFlags: readonly string[] = []): Promise<Side> 
     uri: () => daemon.uri(),
     start: async () => await daemon.start(),
     stop: async () => void (await daemon.stop()),
+    forget: async () => {
+      const { status, err } = await daemon.cli('caps', 'forget', '--all')
+      if (status !== 0) throw new Error(`Cannot forget the capabilities: ${err}`)
+    },
     pids: () => withDatabase(daemon),
     [Symbol.asyncDispose]: async () => await daemon[Symbol.asyncDispose](),
   }
 }
 
-/** A private libvirtd, started, on one CPU: moved to another it throws its cache away on virtual machines. */
-export async function peerSide(): Promise<Side> {
-  const peer: PeerLibvirtd = await startPeerLibvirtd({ cpu: 0 })
+/** A private libvirtd, started, on one CPU unless told: moved to another it throws its cache away on virtual machines. */
+export async function peerSide({ pinned = true }: { readonly pinned?: boolean } = {}): Promise<Side> {
+  const peer: PeerLibvirtd = await startPeerLibvirtd(pinned ? { cpu: 0 } : {})
   const wrapperMs = await wrapperTimeMs(peer.directory)
   return {
     name: 'peer',
@@ -46,6 +54,9 @@ export async function peerSide(): Promise<Side> {
     uri: () => peer.uri(),
     start: async () => await peer.start(),
     stop: async () => await peer.stop(),
+    forget: async () => {
+      await rm(join(peer.directory, 'cache/qemu/capabilities'), { recursive: true, force: true })
+    },
     pids: () => [peer.pid()],
     [Symbol.asyncDispose]: async () => await peer[Symbol.asyncDispose](),
   }
@@ -58,10 +69,10 @@ export async function clients(...words: readonly string[]): Promise<string> {
   return out
 }
 
-/** Starts a stopped side and gives the milliseconds from then until a client that was waiting had a list of the domains. */
-export async function timeStart(side: Side): Promise<number> {
+/** Starts a stopped side and gives the milliseconds from then until a client that was waiting had an answer: the list of domains unless told. */
+export async function timeStart(side: Side, call = 'list'): Promise<number> {
   const uri = side.uri()
-  const waiter = spawn(systemPython, [clientsProgram, 'wait', uri], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const waiter = spawn(systemPython, [clientsProgram, 'wait', uri, call], { stdio: ['ignore', 'pipe', 'inherit'] })
   const lines: string[] = []
   const { promise: ready, resolve: isReady } = Promise.withResolvers<void>()
   waiter.stdout.setEncoding('utf8').on('data', (text: string) => {
