@@ -165,10 +165,14 @@ const rows: readonly (readonly [what: string, row: Row])[] = [
     },
   ],
   ...(['vga', 'cirrus', 'qxl', 'virtio', 'bochs', 'vmvga'] as const).map(
-    (model) =>
+    (model, at) =>
       [
         `graphics card ${model}`,
-        { devices: `<graphics type='vnc' autoport='yes'/><video><model type='${model}'/></video>`, vncPorts: [5971] },
+        // Each its own: the port of the QEMU before is free only when all of its process is gone.
+        {
+          devices: `<graphics type='vnc' autoport='yes'/><video><model type='${model}'/></video>`,
+          vncPorts: [5980 + at],
+        },
       ] as const,
   ),
   [
