@@ -2,14 +2,14 @@ import { randomUUID } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { backingChains, diskLayersTable } from '../projections/backing-chains.ts'
-import { blockJobs, blockJobsTable } from '../projections/block-jobs.ts'
-import { claims, claimsTable } from '../projections/claims.ts'
+import { backingChains } from '../projections/backing-chains.ts'
+import { blockJobs } from '../projections/block-jobs.ts'
+import { claims } from '../projections/claims.ts'
 import { domainDefinitions, domainDefinitionsTable } from '../projections/domain-definitions.ts'
 import { domainStates, domainStatesTable } from '../projections/domain-states.ts'
-import { emulators, emulatorsTable } from '../projections/emulators.ts'
-import { openIntents, openIntentsTable } from '../projections/open-intents.ts'
-import { snapshotDisksTable, snapshots, snapshotsTable } from '../projections/snapshots.ts'
+import { emulators } from '../projections/emulators.ts'
+import { openIntents } from '../projections/open-intents.ts'
+import { snapshots } from '../projections/snapshots.ts'
 import { ClockJumps } from './clock-jumps.ts'
 import { daemonContext } from './commands/daemon-caller.ts'
 import type { LiveRows } from './commands/live-reads.ts'
@@ -28,6 +28,7 @@ import { logOrigin } from './eventstore/log-origin.ts'
 import { openEventStore } from './eventstore/open-event-store.ts'
 import { openSigningKey } from './eventstore/signing-key.ts'
 import { checkpointPath } from './last-checkpoint.ts'
+import { liveRows } from './live-rows.ts'
 import type { Database } from './open-database.ts'
 import type { CatchUpProgress } from './readmodel/catch-up.ts'
 import { ReadModels } from './readmodel/read-models.ts'
@@ -104,7 +105,7 @@ export async function openLog(parts: {
     checkpoints,
     fenced: alarms.fenced,
     onAvailable: (listener) => alarms.onAvailable(listener),
-    rows: liveRows(view),
+    rows: liveRows({ view }),
     models,
     async loadTexts(texts) {
       const definitions = [...view.rows(domainDefinitionsTable).all()].map((row) => row.definition_sha256)
@@ -118,21 +119,6 @@ export async function openLog(parts: {
       await checkpoints?.[Symbol.asyncDispose]()
       await store.close()
     },
-  }
-}
-
-/** The rows that the daemon serves from. */
-function liveRows(view: ReadModels['view']): LiveRows {
-  return {
-    definitions: view.rows(domainDefinitionsTable),
-    states: view.rows(domainStatesTable),
-    layers: view.rows(diskLayersTable),
-    jobs: view.rows(blockJobsTable),
-    snapshots: view.rows(snapshotsTable),
-    snapshotDisks: view.rows(snapshotDisksTable),
-    emulators: view.rows(emulatorsTable),
-    claims: view.rows(claimsTable),
-    intents: view.rows(openIntentsTable),
   }
 }
 

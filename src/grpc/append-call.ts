@@ -2,6 +2,7 @@ import { WrongExpectedRevisionError } from '../eventstore/append-errors.ts'
 import { AppendCollector, type Appended, appendEvents, checkMayAppend } from './append-events.ts'
 import { type AppendTarget, readAppendMessage } from './append-request.ts'
 import type { CallContext } from './call-services.ts'
+import { expectedRevisionFields } from './expected-revision-fields.ts'
 import { MalformedMessageError, messageEncoder, wire64 } from './message-codec.ts'
 import { wirePosition } from './wire-values.ts'
 
@@ -26,7 +27,13 @@ export async function append(messages: AsyncIterable<Uint8Array>, context: CallC
       success: successOf(await appendEvents(target, collector.events, { context, signal: context.signal })),
     })
   } catch (error) {
-    if (error instanceof WrongExpectedRevisionError) return encode({ wrongExpectedVersion: mismatchOf(error) })
+    if (error instanceof WrongExpectedRevisionError)
+      return encode({
+        wrongExpectedVersion: expectedRevisionFields(error, {
+          current: 'currentRevision',
+          expected: 'expectedRevision',
+        }),
+      })
     throw error
   }
 }
@@ -36,18 +43,5 @@ export function successOf({ currentRevision, position }: Appended): object {
   return {
     ...(currentRevision === null ? { noStream: {} } : { currentRevision: wire64(currentRevision) }),
     ...(position === null ? { noPosition: {} } : { position: wirePosition(position) }),
-  }
-}
-
-function mismatchOf({ current, expected }: WrongExpectedRevisionError): object {
-  const found = current === null ? { currentNoStream: {} } : { currentRevision: wire64(current) }
-  if (typeof expected === 'bigint') return { ...found, expectedRevision: wire64(expected) }
-  switch (expected) {
-    case 'any':
-      return { ...found, expectedAny: {} }
-    case 'no_stream':
-      return { ...found, expectedNoStream: {} }
-    case 'stream_exists':
-      return { ...found, expectedStreamExists: {} }
   }
 }

@@ -7,7 +7,8 @@ import { CallRefusedError } from './call-refused-error.ts'
 import type { Send } from './call-runner.ts'
 import type { CallContext } from './call-services.ts'
 import { codeOf } from './error-status.ts'
-import { MalformedMessageError, messageEncoder, wire64 } from './message-codec.ts'
+import { expectedRevisionFields } from './expected-revision-fields.ts'
+import { MalformedMessageError, messageEncoder } from './message-codec.ts'
 import type { MessageName } from './message-table.ts'
 import { wireStream, wireUuid } from './wire-values.ts'
 
@@ -140,7 +141,10 @@ function detailsOf(error: unknown, { message, code }: { readonly message: string
     return { name: 'event_store.client.Timeout', value: {} }
   }
   if (error instanceof WrongExpectedRevisionError) {
-    return { name: 'event_store.client.WrongExpectedVersion', value: mismatchOf(error) }
+    return {
+      name: 'event_store.client.WrongExpectedVersion',
+      value: expectedRevisionFields(error, { current: 'currentStreamRevision', expected: 'expectedStreamPosition' }),
+    }
   }
   const trailers = error instanceof CallRefusedError ? error.trailers : null
   const maxAppendSize = Number(trailers?.values?.['maximum-append-size'])
@@ -150,17 +154,4 @@ function detailsOf(error: unknown, { message, code }: { readonly message: string
   }
   if (code === status.INTERNAL) return { name: 'event_store.client.Unknown', value: {} }
   return { name: 'event_store.client.BadRequest', value: { message } }
-}
-
-function mismatchOf({ current, expected }: WrongExpectedRevisionError): object {
-  const found = current === null ? { currentNoStream: {} } : { currentStreamRevision: wire64(current) }
-  if (typeof expected === 'bigint') return { ...found, expectedStreamPosition: wire64(expected) }
-  switch (expected) {
-    case 'any':
-      return { ...found, expectedAny: {} }
-    case 'no_stream':
-      return { ...found, expectedNoStream: {} }
-    case 'stream_exists':
-      return { ...found, expectedStreamExists: {} }
-  }
 }

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { liveRows } from './live-rows.ts'
+import { liveRows } from '../../src/live-rows.ts'
 import { AppendShares } from '../../src/commands/append-shares.ts'
 import { CapsCache, type CapsVersion } from '../../src/commands/caps-cache.ts'
 import { LiveReads } from '../../src/commands/live-reads.ts'
