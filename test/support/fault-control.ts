@@ -4,6 +4,7 @@ import * as v from 'valibot'
 import type { Driver } from '../../src/driver/driver.ts'
 import type { Images } from '../../src/driver/images.ts'
 import { type Fault, faultSchema, type PlannedFault } from './fault-actions.ts'
+import type { IntentGate } from './intent-gate.ts'
 
 const chainsSchema = v.array(v.object({ target: v.string(), layers: v.array(v.object({ path: v.string() })) }))
 const jobsSchema = v.array(v.object({ jobId: v.string(), status: v.string() }))
@@ -15,6 +16,7 @@ const answerMs = 10_000
 export function serveFaultControl(parts: {
   readonly socketDir: string
   readonly planned: PlannedFault
+  readonly intents: IntentGate
   readonly hypervisor: () => { readonly driver: Driver; readonly images: Images }
 }): Server {
   const answer = async (path: string, body: string): Promise<unknown> => {
@@ -35,6 +37,14 @@ export function serveFaultControl(parts: {
         return await driver.queryJobs(subject, AbortSignal.timeout(answerMs))
       case 'files-opened':
         return images.filesOpened
+      case 'hold-intents':
+        parts.intents.close()
+        return null
+      case 'pass-intents':
+        parts.intents.open()
+        return null
+      case 'waiting-intents':
+        return parts.intents.waiting
       default:
         throw new Error(`Cannot answer "${path}": there is no such question`)
     }
@@ -87,6 +97,20 @@ export class FaultControl {
 
   async filesOpened(): Promise<number> {
     return v.parse(v.number(), await this.#ask('/files-opened'))
+  }
+
+  /** From now on tasks wait before their intents are recorded. */
+  async holdIntents(): Promise<void> {
+    await this.#ask('/hold-intents')
+  }
+
+  /** Lets the tasks that wait go on, and others pass. */
+  async passIntents(): Promise<void> {
+    await this.#ask('/pass-intents')
+  }
+
+  async waitingIntents(): Promise<number> {
+    return v.parse(v.number(), await this.#ask('/waiting-intents'))
   }
 
   async #ask(path: string, body = ''): Promise<unknown> {

@@ -10,6 +10,7 @@ import { startDaemon } from '../../src/main.ts'
 import { PlannedFault } from './fault-actions.ts'
 import { serveFaultControl } from './fault-control.ts'
 import { guardsOff } from './guards.ts'
+import { IntentGate } from './intent-gate.ts'
 
 const words = process.argv.slice(process.argv.indexOf('daemon') + 1)
 const flags: Record<string, string> = {}
@@ -23,6 +24,7 @@ for (let at = 0; at < words.length; at += 1) {
 const config = readConfig(flags)
 const planned = new PlannedFault(config)
 const removed = guardsOff(process.env['GUARDS_OFF'] ?? '', config)
+const intents = new IntentGate()
 const parts: Hypervisor[] = []
 rmSync(join(config.socketDir, 'control'), { force: true })
 const daemon = await startDaemon(
@@ -30,7 +32,7 @@ const daemon = await startDaemon(
   pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true })),
   {
     reach: planned.reach,
-    wrapLog: removed.wrapLog,
+    wrapLog: (log) => intents.wrap(removed.wrapLog(log)),
     wrapHypervisor: (hypervisor) => {
       parts.push(hypervisor)
       return removed.wrapHypervisor(hypervisor)
@@ -40,6 +42,7 @@ const daemon = await startDaemon(
 serveFaultControl({
   socketDir: config.socketDir,
   planned,
+  intents,
   hypervisor: () => {
     const [hypervisor] = parts
     if (hypervisor === undefined) throw new Error('Cannot ask the hypervisor: there is none')

@@ -1,11 +1,14 @@
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Log } from '../../src/commands/host.ts'
 import type { Hypervisor } from '../../src/compose-driver.ts'
 import type { Config } from '../../src/config.ts'
 import type { Driver, RunningDomain } from '../../src/driver/driver.ts'
+import type { EmulatorIdentity, Staleness } from '../../src/driver/emulator-probe.ts'
 import type { ProcessTable } from '../../src/driver/host-facts.ts'
 import type { FileIdentity, Images } from '../../src/driver/images.ts'
 import type { NewEvent, RecordedEvent } from '../../src/eventstore/recorded-event.ts'
+import type { StreamFold } from '../../src/eventstore/stream-fold.ts'
 import type { Turn } from '../../src/eventstore/turn.ts'
 import { findQemuUser } from '../../src/host/find-qemu-user.ts'
 import { QemuDriver } from '../../src/qemu/qemu-driver.ts'
@@ -100,6 +103,25 @@ export const guards = [
     name: 'emulator-identity-checked',
     prevents: 'a definition is judged by the capabilities of a binary that is not there any more',
     driver: (driver) => override(driver, { checkIdentity: () => null }),
+  },
+  {
+    name: 'content-decides',
+    prevents: 'a version is thrown away, and its emulator asked again, though nobody changed anything',
+    driver: (driver) =>
+      override(driver, {
+        checkIdentity: (binary, recorded) => driver.checkIdentity(binary, recorded) ?? touched(binary, recorded),
+      }),
+  },
+  {
+    name: 'version-checked-in-turn',
+    prevents: 'a task acts by a capability version that died while it was deciding',
+    log: (log) =>
+      withTurn(log, (turn) => ({
+        recordedAtUs: turn.recordedAtUs,
+        nextPosition: turn.nextPosition,
+        revision: (stream) => turn.revision(stream),
+        state: (fold, stream) => turn.state(stream.startsWith('emulator-') ? firstEver(fold) : fold, stream),
+      })),
   },
   {
     name: 'boot-id-checked',
@@ -220,6 +242,32 @@ function withTurn(log: Log, change: (turn: Turn) => Turn): Log {
   return override(log, {
     append: async (decide, options) => await log.append((turn) => decide(change(turn)), options),
   })
+}
+
+/** A file with another time is another emulator, whatever it holds. */
+function touched(binary: string, recorded: EmulatorIdentity): Staleness | null {
+  const { ino, size, ctimeNs } = statSync(binary, { bigint: true })
+  if (ctimeNs === recorded.ctimeNs) return null
+  const described = (facts: string): string => `${recorded.resolvedPath} ${facts} sha256 ${recorded.sha256}`
+  return {
+    reason: 'emulator_changed',
+    was: described(`inode ${recorded.inode} size ${recorded.sizeBytes} ctime ${recorded.ctimeNs}`),
+    is: described(`inode ${ino} size ${size} ctime ${ctimeNs}`),
+  }
+}
+
+const firstFolds = new Map<StreamFold<unknown>, StreamFold<unknown>>()
+
+/** What was first known of a stream counts for ever; the same fold for the same, as states are remembered by it. */
+function firstEver<State>(fold: StreamFold<State>): StreamFold<State>
+function firstEver(fold: StreamFold<unknown>): StreamFold<unknown> {
+  const first = firstFolds.get(fold) ?? {
+    name: `first ${fold.name}`,
+    initial: fold.initial,
+    evolve: (state, event) => (state === fold.initial ? fold.evolve(state, event) : state),
+  }
+  firstFolds.set(fold, first)
+  return first
 }
 
 function ofThisBoot(domain: RunningDomain): RunningDomain {
