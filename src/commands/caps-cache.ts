@@ -69,6 +69,18 @@ export class CapsCache {
     throw new Fault('operation_failed', `Cannot use emulator "${binary}": its file changes faster than it can be asked`)
   }
 
+  /**
+   * The version that is valid now where its facts are in memory and nothing that it depends on has changed; null sends the caller to `current`.
+   * Without a wait: versions of several emulators that are asked for in one go belong to the same moment.
+   */
+  known(binary: string): Pick<CapsVersion, 'facts' | 'documentSha256'> | null {
+    const row = this.#host.reads.emulator(binary)
+    if (row?.state !== 'valid') return null
+    const facts = this.#versions.get(binary)
+    if (facts?.capsId !== row.caps_id || this.#host.driver.checkIdentity(binary, identityOf(row)) !== null) return null
+    return { facts, documentSha256: row.document_sha256 }
+  }
+
   /** The whole capability document of a version. Throws where it cannot be read. */
   async capabilities({ documentSha256 }: Pick<CapsVersion, 'documentSha256'>): Promise<EmulatorCapabilities> {
     return parseDocument(await this.#host.texts.get(documentSha256)).capabilities
