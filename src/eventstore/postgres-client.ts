@@ -22,6 +22,7 @@ const byKeyOnly = [
   'enable_mergejoin=off',
   'enable_bitmapscan=off',
   'enable_material=off',
+  'enable_memoize=off',
   'jit=off',
 ]
 

@@ -65,9 +65,10 @@ async function addKeys(
   const key = table.key.map((column) => `"${column}"`).join(', ')
   const name = `"${schema}"."${table.name}"`
   await client.query(`
-    alter table ${name} add primary key (${key}, from_position);
+    alter table ${name} add constraint "${table.name}_ends" unique (${key}, to_position);
     alter table ${name} add constraint "${table.name}_versions" check (
       (to_position is null) = (valid_to is null) and (to_position is null or to_position > from_position));
+    alter table ${name} replica identity full;
     create unique index "${table.name}_current" on ${name} (${key}) where to_position is null`)
   // Rows that are in memory are found there.
   for (const index of live ? [] : table.indexNames) {

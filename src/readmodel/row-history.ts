@@ -1,5 +1,5 @@
 import type { RowOverlay } from './row-overlay.ts'
-import { rowKey } from './row-set.ts'
+import { rowKey, type RowVersion } from './row-set.ts'
 import type { RowChange } from './table.ts'
 
 /** Where and when an event stands. */
@@ -8,22 +8,31 @@ export interface Moment {
   readonly timeUs: bigint
 }
 
-/** A version to be written, with its end where it has one already. */
+/** A version that a batch has begun, with its end where it has one already, and the one of the same row before it. */
 export interface OpenedVersion {
   readonly row: object
   readonly from: Moment
-  to: Moment | null
+  readonly to: Moment | null
+  readonly earlier: OpenedVersion | null
 }
 
-/** A version that the database has and that ends now. */
+/** A version that the database has as the current one and that ends now. */
 export interface ClosedVersion {
   readonly row: object
   readonly fromPosition: bigint
   readonly to: Moment
 }
 
+/** What a batch makes of one row: the version that ends, where there was one, and the last of those that begin. */
+export interface RowVersions {
+  readonly closed: ClosedVersion | null
+  readonly opened: OpenedVersion | null
+}
+
 /** Takes back one step. */
 export type Undo = () => void
+
+const untouched: RowVersions = { closed: null, opened: null }
 
 /**
  * Turns changes of rows into versions: a change closes the version before and opens the next; one that changes nothing makes none, and
@@ -31,68 +40,59 @@ export type Undo = () => void
  */
 export class RowHistory {
   readonly overlay: RowOverlay
-  readonly #opened = new Map<string, OpenedVersion>()
-  readonly #closed = new Map<string, ClosedVersion>()
+  readonly #changed = new Map<string, RowVersions>()
 
   constructor(overlay: RowOverlay) {
     this.overlay = overlay
   }
 
-  get opened(): readonly OpenedVersion[] {
-    return [...this.#opened.values()]
-  }
-
-  get closed(): readonly ClosedVersion[] {
-    return [...this.#closed.values()]
+  /** What there is to write, row by row. */
+  get changed(): Iterable<RowVersions> {
+    return this.#changed.values()
   }
 
   /** Applies a change at a moment; what takes it back goes to `journal`. */
   apply(change: RowChange, { at, journal }: { readonly at: Moment; readonly journal: Undo[] }): void {
+    const row = change.kind === 'upsert' ? change.row : null
     const key = rowKey(change.table, change.kind === 'upsert' ? change.row : change.key)
     const before = this.overlay.version(key)
-    if (change.kind === 'remove') {
-      if (before === undefined) return
-      this.#end(key, { at, journal })
-      journal.push(this.overlay.put(key, null))
-      return
-    }
-    if (before !== undefined) {
-      if (sameRow(before.row, change.row)) return
-      this.#end(key, { at, journal })
-    }
-    this.#opened.set(versionKey(key, at.position), { row: change.row, from: at, to: null })
-    journal.push(() => this.#opened.delete(versionKey(key, at.position)))
-    journal.push(this.overlay.put(key, { row: change.row, fromPosition: at.position, fromUs: at.timeUs }))
+    if (before === undefined ? row === null : row !== null && sameRow(before.row, row)) return
+    const former = this.#changed.get(key)
+    const next = nextVersions(former ?? untouched, { before, row, at })
+    this.#changed.set(key, next)
+    const uncover = this.overlay.put(key, row === null ? null : { row, fromPosition: at.position, fromUs: at.timeUs })
+    journal.push(() => {
+      uncover()
+      if (former === undefined) this.#changed.delete(key)
+      else this.#changed.set(key, former)
+    })
   }
 
   /** Forgets what there is to write. */
   clear(): void {
-    this.#opened.clear()
-    this.#closed.clear()
-  }
-
-  #end(key: string, { at, journal }: { readonly at: Moment; readonly journal: Undo[] }): void {
-    const before = this.overlay.version(key)
-    if (before === undefined) return
-    const openedKey = versionKey(key, before.fromPosition)
-    const opened = this.#opened.get(openedKey)
-    if (opened === undefined) {
-      this.#closed.set(key, { row: before.row, fromPosition: before.fromPosition, to: at })
-      journal.push(() => this.#closed.delete(key))
-    } else if (opened.from.position === at.position) {
-      this.#opened.delete(openedKey) // began with this very event: it never was
-      journal.push(() => this.#opened.set(openedKey, opened))
-    } else {
-      opened.to = at
-      journal.push(() => {
-        opened.to = null
-      })
-    }
+    this.#changed.clear()
   }
 }
 
-function versionKey(key: string, position: bigint): string {
-  return `${position} ${key}`
+interface Step {
+  /** The version that was current; one that the batch has not begun itself is the database's. */
+  readonly before: RowVersion | undefined
+  /** What the row is from now on; null: gone. */
+  readonly row: object | null
+  readonly at: Moment
+}
+
+function nextVersions({ closed, opened }: RowVersions, { before, row, at }: Step): RowVersions {
+  let ended = closed
+  let last = opened
+  if (before !== undefined) {
+    if (last === null || last.to !== null) ended = { row: before.row, fromPosition: before.fromPosition, to: at }
+    else if (last.from.position === at.position)
+      last = last.earlier // began with this very event: it never was
+    else last = { ...last, to: at }
+  }
+  if (row !== null) last = { row, from: at, to: null, earlier: last }
+  return { closed: ended, opened: last }
 }
 
 /** Whether two rows of one table hold the same values. */

@@ -45,18 +45,21 @@ class PlainHistory {
   }
 }
 
-/** Plays the statements that a history asks for against a stored table. */
+/** Plays what a history asks for against a stored table. */
 function write(history: RowHistory, stored: StoredVersion[]): void {
-  for (const { row, fromPosition, to } of history.closed) {
-    const version = stored.find((each) => each.key === keyOf(row) && each.from === fromPosition && each.to === null)
-    if (version === undefined) throw new Error(`closes a version of ${keyOf(row)} that is not there`)
-    version.to = to.position
-  }
-  for (const { row, from, to } of history.opened) {
-    const key = keyOf(row)
-    if (to === null && stored.some((each) => each.key === key && each.to === null))
-      throw new Error(`opens ${key} twice`)
-    stored.push({ key, value: valueOf(row), from: from.position, to: to?.position ?? null })
+  for (const { closed, opened } of history.changed) {
+    if (closed !== null) {
+      const { row, fromPosition, to } = closed
+      const version = stored.find((each) => each.key === keyOf(row) && each.from === fromPosition && each.to === null)
+      if (version === undefined) throw new Error(`closes a version of ${keyOf(row)} that is not there`)
+      version.to = to.position
+    }
+    for (let each = opened; each !== null; each = each.earlier) {
+      const key = keyOf(each.row)
+      if (each.to === null && stored.some((other) => other.key === key && other.to === null))
+        throw new Error(`opens ${key} twice`)
+      stored.push({ key, value: valueOf(each.row), from: each.from.position, to: each.to?.position ?? null })
+    }
   }
 }
 
