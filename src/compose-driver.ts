@@ -10,10 +10,6 @@ import { ImageFiles } from './host/image-files.ts'
 import { LocalHost } from './host/local-host.ts'
 import { LocalProcesses } from './host/local-processes.ts'
 import { QemuDriver } from './qemu/qemu-driver.ts'
-import { TestDriver } from './testdriver/test-driver.ts'
-import { TestImages } from './testdriver/test-images.ts'
-import { TestWorld } from './testdriver/test-world.ts'
-import { FileWorldStore } from './testdriver/world-store.ts'
 import { systemTimers } from './util/timers.ts'
 
 /** A hypervisor with the files that it works on, and the machine that both run on. */
@@ -21,6 +17,8 @@ export interface Hypervisor {
   readonly driver: Driver
   readonly images: Images
   readonly machine: HostFacts
+  /** Whom guests run as; null is the daemon's own user. */
+  readonly user: ProcessUser | null
   readonly processes: ProcessTable
   /** For people: what runs domains, as whom. */
   readonly description: string
@@ -44,17 +42,26 @@ export async function composeDriver(config: Config): Promise<Hypervisor> {
     if (emulators.length > 0 || config.driver === 'qemu') {
       const kvm = machine.kvmUsable() ? 'KVM' : 'no KVM (translation only)'
       const description = `QEMU, ${emulators.length} emulator${emulators.length === 1 ? '' : 's'}, ${kvm}${user === null ? '' : `, as user ${user.name}`}`
-      return { driver, images: new ImageFiles({ qemuUser: user }), machine, processes, description }
+      return { driver, images: new ImageFiles({ qemuUser: user }), machine, user, processes, description }
     }
   }
-  const world = new TestWorld({
-    store: new FileWorldStore(join(config.stateDir, 'test-world.json')),
-    bootId: processes.bootId(),
-    timers: systemTimers,
-  })
   const description =
     config.driver === 'test' ? 'the built-in test driver' : 'the built-in test driver (no qemu-system-* found in PATH)'
-  return { driver: new TestDriver({ world }), images: new TestImages(world), machine, processes, description }
+  return { ...(await composeTestDriver(config, processes.bootId())), machine, user: null, processes, description }
+}
+
+/** Loaded only where it is used: all of its code, at once. */
+async function composeTestDriver(config: Config, bootId: string): Promise<Pick<Hypervisor, 'driver' | 'images'>> {
+  const { TestDriver } = await import('./testdriver/test-driver.ts')
+  const { TestImages } = await import('./testdriver/test-images.ts')
+  const { TestWorld } = await import('./testdriver/test-world.ts')
+  const { FileWorldStore } = await import('./testdriver/world-store.ts')
+  const world = new TestWorld({
+    store: new FileWorldStore(join(config.stateDir, 'test-world.json')),
+    bootId,
+    timers: systemTimers,
+  })
+  return { driver: new TestDriver({ world }), images: new TestImages(world) }
 }
 
 /** QEMU never runs as root: root's daemon takes the configured user, a known one, or creates one. A user's daemon runs QEMU as that user. */

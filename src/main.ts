@@ -1,5 +1,5 @@
-import { mkdirSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { type BegunStart, beginStart } from './begin-start.ts'
 import { blockInfo } from './commands/block-info.ts'
 import { commandService } from './commands/command-service.ts'
 import type { Reach } from './commands/crash-points.ts'
@@ -17,12 +17,11 @@ import { composeHost } from './compose-host.ts'
 import { composeLogFeed } from './compose-log-feed.ts'
 import { composeMetrics, type ServedMetrics } from './compose-metrics.ts'
 import type { Config } from './config.ts'
-import { lockStateDirectory } from './daemon-lock.ts'
 import { connectionFacts, describeHost } from './describe-host.ts'
 import { newFact } from './events/catalogue.ts'
 import { nodeStream } from './events/stream-names.ts'
 import { observeHost } from './observe-host.ts'
-import { type Database, openDatabase } from './open-database.ts'
+import type { Database } from './open-database.ts'
 import { type OpenLog, openLog } from './open-log.ts'
 import type { GrpcServer } from './grpc/grpc-server.ts'
 import { autostart } from './reactors/autostart.ts'
@@ -57,17 +56,22 @@ export interface Daemon {
   stop(cause: string): Promise<void>
 }
 
-/** Starts a daemon: the lock, the database, the log, the hypervisor, reconciliation, and only then the sockets. */
-export async function startDaemon(config: Config, logger: Logger, seams: Seams = {}): Promise<Daemon> {
-  mkdirSync(config.stateDir, { recursive: true, mode: 0o755 })
-  mkdirSync(config.socketDir, { recursive: true, mode: 0o755 })
+/** What a start may be given. */
+export interface StartOptions {
+  /** The beginning of this start, if it was made already; owned by the daemon from here on. */
+  readonly begun?: BegunStart
+  readonly seams?: Seams
+}
+
+/** Starts a daemon: the lock, the database, the hypervisor, the log, reconciliation, and only then the sockets. */
+export async function startDaemon(config: Config, logger: Logger, options: StartOptions = {}): Promise<Daemon> {
+  const { seams = {} } = options
+  const messages = { info: (text: string) => logger.info(text), warn: (text: string) => logger.warn(text) }
   await using opened = new AsyncDisposableStack()
+  const begun = opened.use(options.begun ?? (await beginStart(config, messages)))
   const composed = await composeDriver(config)
   const hypervisor = seams.wrapHypervisor?.(composed) ?? composed
-  opened.use(lockStateDirectory(config.stateDir, hypervisor.processes, hypervisor.machine.hostname()))
-  const database = opened.use(
-    await openDatabase(config, { info: (message) => logger.info(message), warn: (message) => logger.warn(message) }),
-  )
+  const database = await begun.database.ready()
   const log = opened.use(await openLog({ config, database, hypervisor, logger }))
   const feed = opened.use(await composeLogFeed({ config, log, logger }))
   const grpc = opened.use(await composeGrpc({ config, log, logger }))
@@ -129,7 +133,7 @@ class RunningDaemon implements Daemon {
       backend: {
         driver: driver.kind,
         reads: host.reads,
-        texts: new LiveTexts(host, () => describeHost(log.hostId, machine)),
+        texts: new LiveTexts(host, () => describeHost(log.hostId, hypervisor)),
         commands: commandService(host),
         replayCheck: async () => await log.models.replayCheck(),
         projections: projectionControl(host, log.models),

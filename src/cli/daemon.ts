@@ -1,12 +1,15 @@
 import { flushCompileCache } from 'node:module'
-import { pino, type Logger } from 'pino'
-import pretty from 'pino-pretty'
+import type { Logger } from 'pino'
+import { beginStart } from '../begin-start.ts'
 import { type Config, readConfig } from '../config.ts'
-import { startDaemon } from '../main.ts'
+import type { Daemon } from '../main.ts'
+import { prettyLines } from './pretty-lines.ts'
 import { sdNotify } from './sd-notify.ts'
 
 /** Longest wait for an orderly end before the process ends all the same, in milliseconds. */
 const stopLimitMs = 30_000
+/** Until then a start is over as a rule. */
+const prettyAfterMs = 1_000
 /** From then on another signal means hurry; before, it is the same one twice. */
 const hurryAfterMs = 1_000
 
@@ -16,9 +19,8 @@ const hurryAfterMs = 1_000
  */
 export async function runDaemon(flags: Readonly<Record<string, string | undefined>>): Promise<number> {
   const config = readConfig(flags)
-  const logger = createLogger(config)
   const told = nextSignal()
-  const daemon = await startDaemon(config, logger)
+  const { daemon, logger } = await start(config)
   process.stdout.write(`${daemon.announcement.join('\n')}\n`)
   sdNotify({ ready: true, status: 'Serving' })
   flushCompileCache()
@@ -33,15 +35,38 @@ export async function runDaemon(flags: Readonly<Record<string, string | undefine
   return 0
 }
 
+/** The database gets ready in a process of its own while the code of the daemon is loaded. */
+async function start(config: Config): Promise<{ readonly daemon: Daemon; readonly logger: Logger }> {
+  const early: (readonly [level: 'info' | 'warn', message: string])[] = []
+  let logger: Logger | null = null
+  const tell = (level: 'info' | 'warn', message: string): void => {
+    if (logger === null) early.push([level, message])
+    else logger[level](message)
+  }
+  const begun = await beginStart(config, {
+    info: (message) => tell('info', message),
+    warn: (message) => tell('warn', message),
+  })
+  try {
+    const [{ startDaemon }, created] = await Promise.all([import('../main.ts'), createLogger(config)])
+    logger = created
+    for (const [level, message] of early) logger[level](message)
+    return { daemon: await startDaemon(config, logger, { begun }), logger }
+  } catch (error) {
+    await begun[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
 /** Lines for people on standard error, or JSON lines. Texts of requests are never logged, only who asked what of which domain. */
-function createLogger(config: Config): Logger {
+async function createLogger(config: Config): Promise<Logger> {
+  const { pino } = await import('pino')
   const options = { level: config.logLevel, base: null }
   if (config.jsonLogs) return pino(options, pino.destination({ dest: 2, sync: false }))
-  const colorize = process.stderr.isTTY
-  return pino(
-    options,
-    pretty({ colorize, destination: 2, sync: false, translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l', singleLine: true }),
-  )
+  const lines = prettyLines({ colorize: process.stderr.isTTY })
+  // Soon all the same: node_modules may vanish while the daemon runs.
+  setTimeout(() => void lines.load().catch(() => undefined), prettyAfterMs).unref()
+  return pino(options, lines)
 }
 
 /**

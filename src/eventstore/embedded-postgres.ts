@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { chown, mkdir, realpath } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -15,6 +16,7 @@ import {
 import { embeddedPort, embeddedRole, postgresSocketPath } from './embedded-settings.ts'
 import { findServerUser, requireTraversable } from './embedded-user.ts'
 import type { PostgresAddress } from './postgres-address.ts'
+import { serverAnswers } from './server-answers.ts'
 
 /** Where the messages of the supervisor go; a pino logger is one. */
 export interface EmbeddedPostgresLog {
@@ -35,44 +37,84 @@ export interface EmbeddedPostgresOptions {
 const FIRST_BACKOFF_MS = 100
 const LAST_BACKOFF_MS = 10_000
 const WATCH_MS = 200
+const ANSWER_TIMEOUT_MS = 2_000
+const ANSWER_POLL_MS = 5
 
 /**
  * Makes sure that the embedded PostgreSQL runs, and keeps it running: installs its programs, creates its cluster,
  * adopts the server that outlived a killed daemon, else starts one. Throws where that is impossible, naming what to change.
  */
 export async function openEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  const starting = await beginEmbeddedPostgres(options)
+  return await starting.ready()
+}
+
+/** A server whose process runs, and which may still be getting ready. Disposing it stops the server, ready or not. */
+export interface StartingPostgres extends AsyncDisposable {
+  /** The server once it accepts connections. Throws where it ends instead; it is stopped then. */
+  ready(): Promise<EmbeddedPostgres>
+}
+
+/** Does what {@link openEmbeddedPostgres} does up to the start of the server's process: the caller has other work while it gets ready. */
+export async function beginEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<StartingPostgres> {
   const place = await preparePlace(options)
   const root = dirname(place.dataDir)
   const logFile = join(root, 'server.log')
-  const found = await findServer(place.dataDir, root)
-  const current = found?.binary === join(place.binDir, 'postgres') && found.socketDir === place.socketDir
-  if (found !== null && !current) {
+  const found = await livingServer(place, root)
+  const adopted = found?.binary === join(place.binDir, 'postgres') && found.socketDir === place.socketDir
+  if (found !== null && !adopted) {
     options.log.info(`Stopping the embedded PostgreSQL of another version or socket directory (process ${found.pid})`)
     await stopServer(found, place.dataDir)
   }
-  const launch = async (signal?: AbortSignal): Promise<ServerProcess> => {
-    await writeClusterSettings(place)
-    const server = await startServer(place, logFile)
+  const untilReady = async (server: ServerProcess, signal?: AbortSignal): Promise<ServerProcess> => {
     try {
       await waitUntilReady(server, readyOptions(options, { dataDir: place.dataDir, logFile, signal }))
       return server
     } catch (error) {
-      await stopServer(server, place.dataDir)
-      throw error
+      if (server.child !== null) await stopServer(server, place.dataDir)
+      throw explained(error, place)
     }
   }
-  if (found === null || !current) {
-    await createCluster(place)
-    return new EmbeddedPostgres({
-      place,
-      server: await launch(options.signal),
-      adopted: false,
-      launch,
-      log: options.log,
-    })
+  const launch = async (): Promise<ServerProcess> => {
+    await writeClusterSettings(place)
+    return await startServer(place, logFile).catch((error: unknown) => Promise.reject(explained(error, place)))
   }
-  await waitUntilReady(found, readyOptions(options, { dataDir: place.dataDir, logFile, signal: options.signal }))
-  return new EmbeddedPostgres({ place, server: found, adopted: true, launch, log: options.log })
+  if (!adopted) await createCluster(place)
+  const server = adopted ? found : await launch()
+  const parts = { place, adopted, launch: async (signal?: AbortSignal) => await untilReady(await launch(), signal) }
+  let opened: EmbeddedPostgres | null = null
+  return {
+    async ready() {
+      opened ??= new EmbeddedPostgres({ ...parts, log: options.log, server: await untilReady(server, options.signal) })
+      return opened
+    },
+    async [Symbol.asyncDispose]() {
+      await (opened === null ? stopServer(server, place.dataDir) : opened.stop())
+    },
+  }
+}
+
+/** The server that serves the data directory already; one whose end is under way is none, once it has ended. */
+async function livingServer({ dataDir }: ClusterPlace, root: string): Promise<ServerProcess | null> {
+  const found = await findServer(dataDir, root)
+  if (found === null) return null
+  const limit = AbortSignal.timeout(ANSWER_TIMEOUT_MS)
+  while (!limit.aborted) {
+    if (await serverAnswers(postgresSocketPath(found.socketDir), ANSWER_TIMEOUT_MS)) return found
+    if (!(await isServerAlive(found, dataDir))) return null
+    await sleep(ANSWER_POLL_MS)
+  }
+  return found
+}
+
+/** A directory that the server's user cannot pass is told by name: the server itself says little of it. */
+function explained(error: unknown, { dataDir, socketDir, user }: ClusterPlace): unknown {
+  try {
+    requireTraversable([dirname(dataDir), socketDir], user)
+    return error
+  } catch (closed) {
+    return closed
+  }
 }
 
 interface Parts {
@@ -190,7 +232,10 @@ async function preparePlace(options: EmbeddedPostgresOptions): Promise<ClusterPl
   await mkdir(options.stateDir, { recursive: true, mode: user.switched ? 0o755 : 0o700 })
   const root = join(await realpath(options.stateDir), 'postgresql')
   await mkdir(root, { recursive: true, mode: 0o755 })
-  requireTraversable(root, user)
+  const dataDir = join(root, 'data')
+  const isNew = !existsSync(join(dataDir, 'PG_VERSION'))
+  // Where there is a cluster the server itself shows whether it gets there, and costs no other process.
+  if (isNew) requireTraversable([root], user)
   const { binDir, version } = await installEmbeddedBinaries(root)
 
   const socketDir = join(resolve(options.socketDir), 'postgresql')
@@ -198,9 +243,9 @@ async function preparePlace(options: EmbeddedPostgresOptions): Promise<ClusterPl
   await mkdir(options.socketDir, { recursive: true, mode: 0o755 })
   await mkdir(socketDir, { recursive: true, mode: 0o750 })
   if (user.switched) await chown(socketDir, user.uid, user.gid)
-  requireTraversable(socketDir, user)
+  if (isNew) requireTraversable([socketDir], user)
   const signal = options.signal === undefined ? {} : { signal: options.signal }
-  return { binDir, version, dataDir: join(root, 'data'), socketDir, user, ...signal }
+  return { binDir, version, dataDir, socketDir, user, ...signal }
 }
 
 function readyOptions(options: EmbeddedPostgresOptions, ready: Omit<ReadyOptions, 'onSlow'>): ReadyOptions {

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { readdirSync, readlinkSync } from 'node:fs'
 import { open, readdir, readFile, readlink, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -136,7 +137,7 @@ async function readPidFile(dataDir: string): Promise<PidFile | null> {
 async function clearLeftovers(place: ClusterPlace): Promise<void> {
   const limit = AbortSignal.timeout(ORPHAN_TIMEOUT_MS)
   for (;;) {
-    const workers = await processesIn(place.dataDir)
+    const workers = processesIn(place.dataDir)
     if (workers.length === 0) break
     if (limit.aborted) {
       throw new Error(
@@ -160,10 +161,18 @@ async function removeStaleLock(file: string, dataDir: string): Promise<void> {
     await rm(file, { force: true })
 }
 
-async function processesIn(directory: string): Promise<number[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
-  const directories = await Promise.all(pids.map((pid) => link(pid, 'cwd')))
-  return pids.filter((_, index) => directories[index] === directory)
+// At once, not by promises: these would cost ten times as much, and a start waits for it.
+function processesIn(directory: string): number[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+  return pids.filter((pid) => worksIn(pid) === directory).map(Number)
+}
+
+function worksIn(pid: string): string | null {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`)
+  } catch {
+    return null // gone, a zombie, or not ours to look at
+  }
 }
 
 /** Null where the process is gone, a zombie or not ours to look at. */

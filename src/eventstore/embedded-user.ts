@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { dirname } from 'node:path'
 
@@ -45,14 +46,16 @@ export function findServerUser(): ServerUser {
 }
 
 /**
- * Throws naming the first directory on the way to `directory` that the server's user cannot pass. Asked of the kernel
- * as that user, so access lists and mount options count.
+ * Throws naming the first directory on the way to one of `directories` that the server's user cannot pass. Asked of the
+ * kernel as that user, so access lists and mount options count.
  */
-export function requireTraversable(directory: string, user: ServerUser): void {
+export function requireTraversable(directories: readonly string[], user: ServerUser): void {
   const script = 'for d in "$@"; do test -x "$d" || { printf %s "$d"; exit 1; }; done'
   const options = { encoding: 'utf8', cwd: '/', ...spawnIdentity(user) } as const
-  const { status, stdout } = spawnSync('/bin/sh', ['-c', script, 'sh', ...withAncestors(directory)], options)
+  const ways = directories.flatMap(withAncestors)
+  const { status, stdout } = spawnSync('/bin/sh', ['-c', script, 'sh', ...ways], options)
   if (status === 0) return
+  const directory = directories.find((each) => withAncestors(each).includes(stdout)) ?? stdout
   throw new Error(
     `Cannot use "${directory}": user ${user.name}, who runs the embedded PostgreSQL, cannot traverse "${stdout}"; ` +
       'allow it (chmod o+x), or choose another directory with --state-dir or --socket-dir',
@@ -69,12 +72,25 @@ function withAncestors(directory: string): string[] {
   return parent === directory ? [directory] : [...withAncestors(parent), directory]
 }
 
-/** By `id`, not from /etc/passwd: the user may come from a directory service. */
+/** From /etc/passwd, which is read at once; else by `id`: the user may come from a directory service. */
 function lookUp(name: string): ServerUser | null {
+  const local = localUser(name)
+  if (local !== null) return local
   const uid = spawnSync('id', ['-u', name], { encoding: 'utf8' })
   const gid = spawnSync('id', ['-g', name], { encoding: 'utf8' })
   if (uid.status !== 0 || gid.status !== 0) return null
   return { name, uid: Number(uid.stdout), gid: Number(gid.stdout), switched: true }
+}
+
+function localUser(name: string): ServerUser | null {
+  let lines: readonly string[]
+  try {
+    lines = readFileSync('/etc/passwd', 'utf8').split('\n')
+  } catch {
+    return null
+  }
+  const [, , uid = '', gid = ''] = lines.find((line) => line.startsWith(`${name}:`))?.split(':') ?? []
+  return /^\d+$/.test(uid) && /^\d+$/.test(gid) ? { name, uid: Number(uid), gid: Number(gid), switched: true } : null
 }
 
 function run(command: string, args: readonly string[]): string {

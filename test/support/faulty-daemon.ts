@@ -31,11 +31,13 @@ const daemon = await startDaemon(
   config,
   pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true })),
   {
-    reach: planned.reach,
-    wrapLog: (log) => intents.wrap(removed.wrapLog(log)),
-    wrapHypervisor: (hypervisor) => {
-      parts.push(hypervisor)
-      return removed.wrapHypervisor(hypervisor)
+    seams: {
+      reach: planned.reach,
+      wrapLog: (log) => intents.wrap(removed.wrapLog(log)),
+      wrapHypervisor: (hypervisor) => {
+        parts.push(hypervisor)
+        return removed.wrapHypervisor(hypervisor)
+      },
     },
   },
 )
