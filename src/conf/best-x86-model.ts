@@ -1,6 +1,7 @@
 import type { NamedCpu } from './domain-capabilities.ts'
 import type { CpuDocument, HostCpuDocument } from './emulator-document.ts'
 import { type CpuSignature, type X86Model, x86FeatureName, x86FeatureOrder, x86Models } from './x86-cpu-models.ts'
+import type { X86Processor } from './x86-processor.ts'
 
 /** Names of processor vendors as CPUID has them. */
 const vendorNames: Readonly<Record<string, string>> = {
@@ -9,13 +10,19 @@ const vendorNames: Readonly<Record<string, string>> = {
   HygonGenuine: 'Hygon',
 }
 
-/** A host's CPU as its emulator expanded it, in names of definitions. */
-interface ExpandedCpu {
+/** A processor, in names of definitions. */
+interface Processor {
   readonly vendor: string | null
   readonly family: bigint | null
   readonly model: bigint | null
   readonly stepping: bigint | null
   readonly features: ReadonlySet<string>
+}
+
+/** A processor by the name of a model, with the features that it has beyond the model's. */
+export interface ProcessorModel {
+  readonly model: string
+  readonly features: readonly string[]
 }
 
 /** A model with what a guest would have to require and to disable to be the host's. */
@@ -28,6 +35,9 @@ interface Candidate {
 
 type Description = Pick<NamedCpu, 'model' | 'vendor' | 'features'>
 
+/** Names of features that count where a processor is compared with a model. */
+type Counts = (name: string) => boolean
+
 /**
  * Describes an expanded host CPU by the named model that fits best: one that was made after this processor before any other, then the
  * one with the fewest differences. Only models that the emulator has are considered. Null where none fits.
@@ -35,13 +45,13 @@ type Description = Pick<NamedCpu, 'model' | 'vendor' | 'features'>
 export function bestX86Model(hostCpu: HostCpuDocument, cpus: readonly CpuDocument[]): Description | null {
   const host = expandedCpu(hostCpu)
   const offered = new Map(cpus.map((cpu) => [cpu.name, cpu]))
-  let best: Candidate | null = null
-  for (const model of x86Models.toReversed()) {
+  // Without vmx none of its parts exists, so none has to be taken away.
+  const counts: Counts = (name) => !name.startsWith('vmx-') || host.features.has('vmx')
+  const candidates = modelsFor(host).flatMap((model) => {
     const cpu = offered.get(model.name)
-    if (cpu === undefined || (model.vendor !== null && model.vendor !== host.vendor)) continue
-    const candidate = candidateOf(model, { host, cpu })
-    if (best === null || isBetter(candidate, best)) best = candidate
-  }
+    return cpu === undefined ? [] : [candidateOf(model, { host, counts, blockers: cpu.blockers })]
+  })
+  const best = bestOf(candidates)
   if (best === null) return null
   return {
     model: best.model.name,
@@ -53,7 +63,35 @@ export function bestX86Model(hostCpu: HostCpuDocument, cpus: readonly CpuDocumen
   }
 }
 
-function expandedCpu(hostCpu: HostCpuDocument): ExpandedCpu {
+/**
+ * Describes a processor by the named model that fits best and what it has beyond it; a model that has more than the processor fits
+ * not at all. Features that its description cannot tell of do not count. Null where no model fits.
+ */
+export function processorX86Model(processor: X86Processor): ProcessorModel | null {
+  const host: Processor = { ...processor, vendor: vendorNames[processor.vendor] ?? null }
+  const counts: Counts = (name) => processor.tellable.has(name)
+  const candidates = modelsFor(host).map((model) => candidateOf(model, { host, counts, blockers: [] }))
+  const best = bestOf(candidates.filter(({ disabled }) => disabled.length === 0))
+  return best === null ? null : { model: best.model.name, features: best.required }
+}
+
+/** The name that definitions have for a vendor by its CPUID text; the text itself where they have none. */
+export function x86VendorName(text: string): string {
+  return vendorNames[text] ?? text
+}
+
+/** Models of the processor's vendor or of none, later ones first: of two that fit alike the first wins. */
+function modelsFor({ vendor }: Processor): readonly X86Model[] {
+  return x86Models.toReversed().filter((model) => model.vendor === null || model.vendor === vendor)
+}
+
+function bestOf(candidates: readonly Candidate[]): Candidate | null {
+  let best: Candidate | null = null
+  for (const candidate of candidates) if (best === null || isBetter(candidate, best)) best = candidate
+  return best
+}
+
+function expandedCpu(hostCpu: HostCpuDocument): Processor {
   const values = new Map(hostCpu.properties.map(({ name, value }) => [name, value]))
   const number = (name: string): bigint | null => {
     const value = values.get(name)
@@ -72,14 +110,16 @@ function expandedCpu(hostCpu: HostCpuDocument): ExpandedCpu {
 
 function candidateOf(
   model: X86Model,
-  { host, cpu }: { readonly host: ExpandedCpu; readonly cpu: CpuDocument },
+  {
+    host,
+    counts,
+    blockers,
+  }: { readonly host: Processor; readonly counts: Counts; readonly blockers: readonly string[] },
 ): Candidate {
-  // Without vmx none of its parts exists, so none has to be taken away.
-  const counts = (name: string): boolean => !name.startsWith('vmx-') || host.features.has('vmx')
   const required = [...host.features].filter((name) => !model.features.has(name) && counts(name))
   const lacking = [...model.features].filter((name) => !host.features.has(name) && counts(name))
   // What the emulator's model of that name has and this host does not, whatever the table says.
-  const blocked = cpu.blockers.map(x86FeatureName).filter((name) => x86FeatureOrder.has(name))
+  const blocked = blockers.map(x86FeatureName).filter((name) => x86FeatureOrder.has(name))
   return {
     model,
     isOfThisProcessor: model.signatures.some((signature) => matches(signature, host)),
@@ -88,7 +128,7 @@ function candidateOf(
   }
 }
 
-function matches({ family, model, steppings }: CpuSignature, host: ExpandedCpu): boolean {
+function matches({ family, model, steppings }: CpuSignature, host: Processor): boolean {
   if (host.family !== BigInt(family) || host.model !== BigInt(model)) return false
   if (steppings === null || host.stepping === null) return true
   return host.stepping >= BigInt(steppings[0]) && host.stepping <= BigInt(steppings[1])

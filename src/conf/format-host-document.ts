@@ -2,6 +2,7 @@ import type { XmlElement, XmlNode } from '../xml/xml-node.ts'
 import type {
   BandwidthNode,
   CacheBank,
+  CpuCounter,
   HostCpuPart,
   HostDocument,
   Interconnect,
@@ -49,9 +50,16 @@ function cpuElement(cpu: HostCpuPart): XmlElement {
     cpu.vendor === undefined ? undefined : leaf('vendor', cpu.vendor),
     cpu.microcode === undefined ? undefined : tree('microcode', { version: cpu.microcode }),
     cpu.signature === undefined ? undefined : tree('signature', cpu.signature),
+    cpu.counter === undefined ? undefined : counterElement(cpu.counter),
     cpu.topology === undefined ? undefined : tree('topology', { ...cpu.topology }),
+    cpu.physicalBits === undefined ? undefined : tree('maxphysaddr', { mode: 'emulate', bits: cpu.physicalBits }),
     ...(cpu.features ?? []).map((name) => tree('feature', { name })),
+    ...(cpu.pagesKib ?? []).map((size) => tree('pages', { unit: 'KiB', size })),
   ])
+}
+
+function counterElement({ name, frequencyHz, isScalable }: CpuCounter): XmlElement {
+  return tree('counter', { name, frequency: frequencyHz, scaling: isScalable ? 'yes' : 'no' })
 }
 
 function migrationElement({ live, uriTransports }: NonNullable<HostDocument['migration']>): XmlElement {

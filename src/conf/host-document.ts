@@ -22,8 +22,20 @@ export interface HostCpuPart {
   readonly vendor?: string
   readonly microcode?: string
   readonly signature?: { readonly family: number; readonly model: number; readonly stepping: number }
+  readonly counter?: CpuCounter
   readonly topology?: HostCpuTopology
+  /** Bits of physical addresses. */
+  readonly physicalBits?: number
   readonly features?: readonly string[]
+  /** Sizes of pages that guests can get. */
+  readonly pagesKib?: readonly bigint[]
+}
+
+/** The clock that counts in the CPU; `isScalable` says whether guests can be given another frequency. */
+export interface CpuCounter {
+  readonly name: string
+  readonly frequencyHz: bigint
+  readonly isScalable: boolean
 }
 
 /** Counts of one level in the next. */

@@ -39,6 +39,27 @@ export const x86FeatureOrder: ReadonlyMap<string, number> = new Map(
     .map((word, index) => [word.slice(0, word.lastIndexOf(':')), index]),
 )
 
+/** A register of CPUID that states a feature by a bit. */
+export interface CpuidBit {
+  readonly name: string
+  readonly leaf: number
+  readonly subleaf: number
+  readonly register: 'eax' | 'ebx' | 'ecx' | 'edx'
+  readonly bit: number
+}
+
+/** The features that the processor states by CPUID; others stand in model-specific registers. */
+export const x86CpuidBits: readonly CpuidBit[] = rowsOf(x86FeatureTable).flatMap(({ head, words }) => {
+  const place = /^([0-9a-f]+)\.([0-9a-f]+) (eax|ebx|ecx|edx)$/.exec(head)
+  const register = (['eax', 'ebx', 'ecx', 'edx'] as const).find((name) => name === place?.[3])
+  if (register === undefined) return []
+  const [leaf, subleaf] = [Number.parseInt(place?.[1] ?? '', 16), Number.parseInt(place?.[2] ?? '', 16)]
+  return words.map((word) => {
+    const colon = word.lastIndexOf(':')
+    return { name: word.slice(0, colon), leaf, subleaf, register, bit: Number(word.slice(colon + 1)) }
+  })
+})
+
 /** QEMU writes a minus where some names of definitions have an underscore, and has names of its own for these. */
 const otherNames: Readonly<Record<string, string>> = {
   pclmulqdq: 'pclmuldq',

@@ -1,7 +1,6 @@
 import type { CacheBank } from '../conf/host-document.ts'
 import { type HostFiles, numberedEntries, readNumber } from './host-files.ts'
 import { parseCpuList } from './parse-cpu-list.ts'
-import { readCacheControls } from './read-resctrl.ts'
 
 const cpuDirectory = '/sys/devices/system/cpu'
 /** First-level caches are of one core each: nobody divides them, and they would be most of the list. */
@@ -10,7 +9,7 @@ const lowestLevel = 2
 const kinds: Readonly<Record<string, CacheBank['kind']>> = { Unified: 'both', Instruction: 'code', Data: 'data' }
 const scales: Readonly<Record<string, bigint>> = { '': 1n, K: 1024n, M: 1024n ** 2n, G: 1024n ** 3n }
 
-/** The caches that CPUs share, by level and number, with how resctrl lets them be divided. */
+/** The caches that CPUs share, by level and number; how they can be divided is another part's to tell. */
 export function readCacheBanks(files: HostFiles): readonly CacheBank[] {
   const found = new Map<string, CacheBank>()
   for (const cpu of parseCpuList(files.read(`${cpuDirectory}/online`) ?? '0')) {
@@ -20,9 +19,7 @@ export function readCacheBanks(files: HostFiles): readonly CacheBank[] {
       if (bank !== null) found.set(`${bank.level} ${bank.kind} ${bank.id}`, bank)
     }
   }
-  return [...found.values()]
-    .map((bank) => ({ ...bank, controls: readCacheControls(files, bank) }))
-    .toSorted((a, b) => a.level - b.level || a.id - b.id || a.kind.localeCompare(b.kind))
+  return [...found.values()].toSorted((a, b) => a.level - b.level || a.id - b.id || a.kind.localeCompare(b.kind))
 }
 
 function readBank(files: HostFiles, directory: string): CacheBank | null {

@@ -4,7 +4,12 @@ import { formatCapabilitiesDocument } from '../../src/conf/format-capabilities.t
 import type { HostFiles } from '../../src/host/host-files.ts'
 import { readCacheBanks } from '../../src/host/read-cache-banks.ts'
 import { type NodeMemory, readInterconnects, readNumaCells } from '../../src/host/read-numa-cells.ts'
-import { readBandwidthMonitor, readCacheMonitor, readMemoryBandwidth } from '../../src/host/read-resctrl.ts'
+import {
+  readBandwidthMonitor,
+  readCacheControls,
+  readCacheMonitor,
+  readMemoryBandwidth,
+} from '../../src/host/read-resctrl.ts'
 import { type Kind, sameText } from './assertion.ts'
 import { readHostTree } from './host-tree.ts'
 
@@ -16,7 +21,7 @@ export const treeToHost: Kind = (of, corpora) => {
   const { expected, tree, arch, liveMigrate } = v.parse(hostCase, of.stated)
   const files: HostFiles = readHostTree(corpora, { of, path: tree })
   const cells = readNumaCells(files, mockedMemory).map((cell) => ({ ...cell, distances: [] }))
-  const cacheBanks = readCacheBanks(files)
+  const cacheBanks = readCacheBanks(files).map((bank) => ({ ...bank, controls: readCacheControls(files, bank) }))
   const cacheMonitor = readCacheMonitor(files)
   const bandwidthMonitor = readBandwidthMonitor(files)
   const ours = formatCapabilitiesDocument(
