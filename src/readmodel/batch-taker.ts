@@ -48,7 +48,6 @@ export class BatchTaker {
     try {
       await this.#write(events, { from, to: through })
     } catch (error) {
-      this.#parts.run.dropped()
       if (postgresFailure(error) !== 'poison') throw error
       await this.#takeEach(events, { from, to: through })
     } finally {
@@ -63,7 +62,6 @@ export class BatchTaker {
       try {
         await this.#write([event], step)
       } catch (error) {
-        this.#parts.run.dropped()
         if (postgresFailure(error) !== 'poison' || !(error instanceof Error)) throw error
         await this.#write([event], step, error)
       }
@@ -71,11 +69,18 @@ export class BatchTaker {
     }
   }
 
+  /** Writes all or nothing, and afterwards memory is as before or as written. */
   async #write(events: readonly RecordedEvent[], step: BatchStep, poison?: Error): Promise<void> {
     const { run, target, record, partial } = this.#parts
-    await this.#takeIn(events, poison)
-    const statements = [...runStatements(run, target), ...record(step)]
-    if (statements.length > 0) await this.#send(statements)
+    try {
+      await this.#takeIn(events, poison)
+      // The position first: who comes too late loses by it, not by the rows of the other, which would look like poison.
+      const statements = [...record(step), ...runStatements(run, target)]
+      if (statements.length > 0) await this.#send(statements)
+    } catch (error) {
+      run.dropped()
+      throw error
+    }
     run.committed()
     partial?.trim([...run.histories.values()].map(({ overlay }) => overlay))
   }

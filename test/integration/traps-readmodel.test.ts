@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Pool } from 'pg'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import type { EventStore } from '../../src/eventstore/event-store.ts'
 import { BackgroundProjection } from '../../src/readmodel/background-projection.ts'
 import { buildProjection } from '../../src/readmodel/projection-build.ts'
 import { ReadModels } from '../../src/readmodel/read-models.ts'
@@ -61,22 +63,55 @@ test('T20: rows and position of a projection move in one transaction, whenever i
   await models.close()
 })
 
-test('T20: of two processes that follow one projection each event is taken once; who is behind loses, cleanly', async () => {
-  const address = await server.createDatabase()
-  const models = ledgerModels()
-  await using log = await openLog(address, { participants: [models] })
-  const pool = poolOf(address)
-  const alarms: string[] = []
-  const other = new BackgroundProjection({
+/** Another process that follows the ledger: a background projection on a pool of its own. */
+function otherFollower(log: EventStore, { pool, alarms }: { pool: Pool; alarms: string[] }): BackgroundProjection {
+  return new BackgroundProjection({
     projection: ledgerProjection(),
     decode: decodeAccountEvent,
     pool,
     reader: log,
     head: () => log.head.position,
     rebuild: () => Promise.reject(new Error('nothing to rebuild')),
-    onQuarantine: () => undefined,
+    onQuarantine: ({ stream }) => alarms.push(`quarantined ${stream}`),
     onAlarm: ({ text }) => alarms.push(text),
   })
+}
+
+test('T20: who comes too late with events that another process has taken quarantines nothing, and goes on', async () => {
+  const address = await server.createDatabase()
+  const models = ledgerModels()
+  await using log = await openLog(address, { participants: [models] })
+  const pool = poolOf(address)
+  const alarms: string[] = []
+  const late = otherFollower(log, { pool, alarms })
+  await late.open()
+  await log.append([write('a', [opened(), moved(1n), moved(1n)])])
+  models.follow()
+  await models.projection('ledger').background?.reach(log.head.position, { limitMs: 30_000 })
+  await models.close()
+
+  const stop = new AbortController()
+  late.start(stop.signal)
+  await late.reach(log.head.position, { limitMs: 30_000 })
+  await log.append([write('a', [moved(1n)])])
+  late.wake()
+  await late.reach(log.head.position, { limitMs: 30_000 })
+  stop.abort()
+  await late.ended()
+  expect(alarms).toEqual([expect.stringContaining('another process follows it too')])
+  expect([...late.deadLetters]).toEqual([])
+  const { rows } = await pool.query('select balance, from_position from ledger where to_position is null')
+  expect(rows).toEqual([{ balance: 3n, from_position: log.head.position }])
+  await pool.end()
+})
+
+test('T20: of two processes that follow one projection each event is taken once; who is behind loses, cleanly', async () => {
+  const address = await server.createDatabase()
+  const models = ledgerModels()
+  await using log = await openLog(address, { participants: [models] })
+  const pool = poolOf(address)
+  const alarms: string[] = []
+  const other = otherFollower(log, { pool, alarms })
   await other.open()
   const stop = new AbortController()
   models.follow()
