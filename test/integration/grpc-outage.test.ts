@@ -19,6 +19,8 @@ test('while the database is away appends fail as unavailable, and subscriptions 
   await expect.poll(() => told, patience).toEqual([0n])
 
   await postgres.kill()
+  // An append before the loss is noticed would be in doubt, and wait for longer than the client does.
+  await expect.poll(() => store.stats.unavailable, patience).not.toBeNull()
   for (const options of [{}, unsent]) {
     const failure = await client.appendToStream('a-1', numbered(1), options).catch((error: unknown) => error)
     expect(failure).toBeInstanceOf(UnavailableError)
