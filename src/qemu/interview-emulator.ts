@@ -6,7 +6,7 @@ import { QmpError } from './qmp-error.ts'
 import { parseQmpValue } from './qmp-message.ts'
 import { SchemaPaths } from './schema-paths.ts'
 
-/** Asks one question of an emulator. Throws QmpError where the emulator refuses it. */
+/** Asks one question of an emulator; questions may be asked before earlier ones are answered. Throws QmpError where the emulator refuses it. */
 export type AskEmulator = (command: string, args?: object) => Promise<unknown>
 
 /** What the first section of an interview tells of whether there is a second, and what it asks. */
@@ -30,52 +30,73 @@ const expansion = 'query-cpu-model-expansion'
 
 /**
  * Asks an emulator, started with `-machine none`, everything that its capability document and the flag tables look at; the questions follow from
- * those tables. A type's properties are asked only where the type exists, a command only where the schema has it. The answers are judged by
- * nobody here: they are recorded, and the document is derived from the recording.
+ * those tables. What does not depend on an answer is asked in one go, so that nobody waits for the other. A type's properties are asked only where the type exists, a command only where the schema has it. The answers are judged by
+ * nobody here: they are recorded, and the document is derived from the recording. `onKnown` hears of a second section as soon as there is to be one.
  */
-export async function interviewEmulator(ask: AskEmulator): Promise<FirstSection> {
-  const { qemu } = parseQmpValue(await ask('query-version'), { shape: versionReply, of: 'query-version' })
-  const target = parseQmpValue(await ask('query-target'), { shape: targetReply, of: 'query-target' })
+export async function interviewEmulator(
+  ask: AskEmulator,
+  onKnown: (section: FirstSection) => void = () => undefined,
+): Promise<FirstSection> {
+  const [versionValue, targetValue, schemaValue] = await Promise.all([
+    ask('query-version'),
+    ask('query-target'),
+    ask('query-qmp-schema'),
+  ])
+  const { qemu } = parseQmpValue(versionValue, { shape: versionReply, of: 'query-version' })
+  const target = parseQmpValue(targetValue, { shape: targetReply, of: 'query-target' })
   const arch = archNames[target.arch] ?? target.arch
-  const schema = new SchemaPaths(await ask('query-qmp-schema'))
-  const kvm = parseQmpValue(await askWhereKnown(ask, schema, 'query-kvm'), {
+  const schema = new SchemaPaths(schemaValue)
+  const [kvmValue, typesValue] = await Promise.all([askWhereKnown(ask, schema, 'query-kvm'), ask('qom-list-types')])
+  const kvm = parseQmpValue(kvmValue, {
     shape: v.optional(kvmReply, { enabled: false, present: false }),
     of: 'query-kvm',
   })
-  const types = new Set(
-    parseQmpValue(await ask('qom-list-types'), { shape: names, of: 'qom-list-types' }).map(({ name }) => name),
-  )
-  for (const typename of deviceTypes.filter((type) => types.has(type)))
-    await askOptional(ask, 'device-list-properties', { typename })
-  for (const typename of plainTypes.filter((type) => types.has(type)))
-    await askOptional(ask, 'qom-list-properties', { typename })
-  await askMachines(ask, types)
+  const types = new Set(parseQmpValue(typesValue, { shape: names, of: 'qom-list-types' }).map(({ name }) => name))
+  const has = (type: string): boolean => types.has(type)
+  const version = `${qemu.major}.${qemu.minor}.${qemu.micro}`
+  const needsTranslation = kvm.enabled && kvm.present && types.has('tcg-accel')
+  const section: FirstSection = { arch, version, schema, needsTranslation }
+  if (needsTranslation) onKnown(section)
+  const replies = await Promise.all([
+    ...deviceTypes.filter(has).map(async (typename) => await askOptional(ask, 'device-list-properties', { typename })),
+    ...plainTypes.filter(has).map(async (typename) => await askOptional(ask, 'qom-list-properties', { typename })),
+    ask('query-machines'),
+  ])
+  const machines = machineTypesOf(replies.at(-1)).filter(has)
   const plain = ['query-cpu-definitions', 'query-tpm-models', 'query-tpm-types', 'query-command-line-options']
   const perArch = ['query-gic-capabilities', 'query-sev-capabilities', 'query-sgx-capabilities']
-  for (const command of [...plain, 'query-migrate-capabilities', ...perArch]) await askWhereKnown(ask, schema, command)
-  if (schema.has(expansion)) {
-    const questions = [...cpuQuestions(arch, { model: 'host', schema }), ...hypervQuestions(arch)]
-    for (const question of questions) await askOptional(ask, expansion, question)
-  }
-  const version = `${qemu.major}.${qemu.minor}.${qemu.micro}`
-  return { arch, version, schema, needsTranslation: kvm.enabled && kvm.present && types.has('tcg-accel') }
+  const known = [...plain, 'query-migrate-capabilities', ...perArch].filter((command) => schema.has(command))
+  const expansions = schema.has(expansion)
+    ? [...cpuQuestions(arch, { model: 'host', schema }), ...hypervQuestions(arch)]
+    : []
+  await Promise.all([
+    ...machines.map(async (typename) => await askOptional(ask, 'qom-list-properties', { typename })),
+    ...known.map(async (command) => await askOptional(ask, command)),
+    ...expansions.map(async (question) => await askOptional(ask, expansion, question)),
+  ])
+  return section
 }
 
 /** Asks the emulator, started anew without an accelerator, what differs there. */
-export async function interviewTranslation(ask: AskEmulator, { arch, schema }: FirstSection): Promise<void> {
-  await askWhereKnown(ask, schema, 'query-cpu-definitions')
-  if (schema.has(expansion))
-    for (const question of cpuQuestions(arch, { model: 'max', schema })) await askOptional(ask, expansion, question)
-  await ask('query-machines')
+export async function interviewTranslation(
+  ask: AskEmulator,
+  { arch, schema }: Pick<FirstSection, 'arch' | 'schema'>,
+): Promise<void> {
+  const expansions = schema.has(expansion) ? cpuQuestions(arch, { model: 'max', schema }) : []
+  await Promise.all([
+    askWhereKnown(ask, schema, 'query-cpu-definitions'),
+    ...expansions.map(async (question) => await askOptional(ask, expansion, question)),
+    ask('query-machines'),
+  ])
 }
 
-async function askMachines(ask: AskEmulator, types: ReadonlySet<string>): Promise<void> {
-  const machines = parseQmpValue(await ask('query-machines'), { shape: machinesReply, of: 'query-machines' })
+/** The types of the machines that some flag looks at. */
+function machineTypesOf(reply: unknown): readonly string[] {
+  const machines = parseQmpValue(reply, { shape: machinesReply, of: 'query-machines' })
   const named = machineNames.flatMap(
     (wanted) => machines.find(({ name, alias }) => name === wanted || alias === wanted)?.name ?? [],
   )
-  const wanted = new Set([...named.map((name) => `${name}-machine`), ...machineTypes])
-  for (const typename of wanted) if (types.has(typename)) await askOptional(ask, 'qom-list-properties', { typename })
+  return [...new Set([...named.map((name) => `${name}-machine`), ...machineTypes])]
 }
 
 async function askWhereKnown(ask: AskEmulator, schema: SchemaPaths, command: string): Promise<unknown> {

@@ -6,9 +6,9 @@ import { Fault } from '../util/fault.ts'
 import { connectNewQemu } from './connect-new-qemu.ts'
 import { deriveAnswers } from './derive-answers.ts'
 import type { EmulatorIdentities } from './emulator-identities.ts'
-import { type AskEmulator, interviewEmulator, interviewTranslation } from './interview-emulator.ts'
+import { type AskEmulator, type FirstSection, interviewEmulator, interviewTranslation } from './interview-emulator.ts'
 import { ProbeConversation } from './probe-conversation.ts'
-import { ProbeRecording } from './probe-recording.ts'
+import { ProbeRecording, type RecordedSection } from './probe-recording.ts'
 import { scratchDirectory } from './run-directory.ts'
 import { killGroup, type ProcessLimits, type SpawnedQemu, spawnQemu } from './spawn-qemu.ts'
 
@@ -86,37 +86,58 @@ export function probeArguments(monitorPath: string, accelerators = 'kvm:tcg'): r
 
 /** Returns the program that ran, null where it was gone before it could be seen. */
 async function interviewBoth(run: Run): Promise<ExecutableFile | null> {
-  const first = await interview(run, { accelerators: 'kvm:tcg', ask: interviewEmulator })
-  const { result, executable } = first
-  if (first.greeted !== result.version) throw contradicting(first.greeted, result.version)
-  if (!result.needsTranslation) return executable
-  const second = await interview(run, {
-    accelerators: 'tcg',
-    ask: async (ask) => await interviewTranslation(ask, result),
-  })
-  if (!isSameProgram(executable, second.executable) || first.greeted !== second.greeted) throw replaced(run)
-  return executable
+  const failed = new AbortController()
+  const both = { ...run, signal: AbortSignal.any([run.signal, failed.signal]) }
+  const [firstSection, secondSection] = [run.recording.beginSection(), run.recording.beginSection()]
+  const translations: Promise<Heard<void>>[] = []
+  const translate = async (known: FirstSection): Promise<Heard<void>> => {
+    const ask = async (question: AskEmulator): Promise<void> => await interviewTranslation(question, known)
+    return await interview(both, { accelerators: 'tcg', section: secondSection, ask })
+  }
+  // The second start need not wait for the end of the first section.
+  const onKnown = (known: FirstSection): void => {
+    const translation = translate(known)
+    translation.catch(() => undefined)
+    translations.push(translation)
+  }
+  const ask = async (question: AskEmulator): Promise<FirstSection> => await interviewEmulator(question, onKnown)
+  try {
+    const { result, ...first } = await interview(both, { accelerators: 'kvm:tcg', section: firstSection, ask })
+    if (first.greeted !== result.version) throw contradicting(first.greeted, result.version)
+    const [second] = await Promise.all(translations)
+    if (second === undefined) return first.executable
+    if (!isSameProgram(first.executable, second.executable) || first.greeted !== second.greeted) throw replaced(run)
+    return first.executable
+  } catch (error) {
+    failed.abort(error)
+    await Promise.allSettled(translations)
+    throw error
+  }
 }
 
 interface Section<Result> {
   readonly accelerators: string
+  readonly section: RecordedSection
   readonly ask: (ask: AskEmulator) => Promise<Result>
 }
 
+/** What came of a section. */
+interface Heard<Result> {
+  readonly result: Result
+  readonly greeted: string
+  readonly executable: ExecutableFile | null
+}
+
 /** One start of the emulator. It has no guest and no files: there is nothing to end in order, and waiting for its end is its parent's business. */
-async function interview<Result>(
-  run: Run,
-  { accelerators, ask }: Section<Result>,
-): Promise<{ readonly result: Result; readonly greeted: string; readonly executable: ExecutableFile | null }> {
+async function interview<Result>(run: Run, { accelerators, section, ask }: Section<Result>): Promise<Heard<Result>> {
   const { binary, action, signal, timeoutMs, recording, options, output } = run
   const monitorPath = join(run.directory, `${accelerators.replaceAll(':', '-')}.sock`)
   const args = probeArguments(monitorPath, accelerators)
   let child: SpawnedQemu | null = null
   try {
     child = await spawnQemu({ binary, args, user: options.user, outputDescriptor: output.fd, action, limits })
-    recording.beginSection()
-    const onTraffic = (json: string): void => recording.add(json)
-    await using client = await connectNewQemu(monitorPath, { process: child, signal, timeoutMs, onTraffic })
+    const onExchange = (command: string, answer: string): void => section.add(command, answer)
+    await using client = await connectNewQemu(monitorPath, { process: child, signal, timeoutMs, onExchange })
     const executable = options.processes.executable(child.pid)
     const bounded: AskEmulator = async (command, more = {}) => {
       const value = await client.execute(command, more, { signal })

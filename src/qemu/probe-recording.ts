@@ -6,52 +6,109 @@ const ownId = /(?<=^\{)"id":\s*"chronovisor-\d+"|"id":\s*"chronovisor-\d+"(?=\}$
  * counted from 1 in each section. Numbers stay as QEMU wrote them, those beyond 2^53 included.
  */
 export class ProbeRecording {
-  readonly #sections: string[][] = []
-  #bytes = 0
+  readonly #sections: RecordedSection[] = []
 
   /** How much was said so far, in characters. */
   get size(): number {
-    return this.#bytes
+    return this.#sections.reduce((total, section) => total + section.size, 0)
   }
 
-  /** The emulator was started anew: ids count from 1 again. */
-  beginSection(): void {
-    this.#sections.push([])
-  }
-
-  /** Takes the next command or answer as JSON text. */
-  add(json: string): void {
-    this.#bytes += json.length
-    if (this.#sections.length === 0) this.beginSection()
-    this.#sections.at(-1)?.push(json)
+  /** The emulator is started anew: ids count from 1 again. Sections may be spoken at the same time; they stand in the order of their beginnings. */
+  beginSection(): RecordedSection {
+    const section = new RecordedSection()
+    this.#sections.push(section)
+    return section
   }
 
   /** The whole conversation. */
   get text(): string {
-    const numbered = this.#sections.flatMap((messages) =>
-      messages.map((json, index) => {
-        const id = Math.floor(index / 2) + 1
-        return indentJson(json.trim().replace(ownId, `"id": "libvirt-${id}"`))
-      }),
-    )
-    return `${numbered.join('\n\n')}\n`
+    return `${this.#sections.flatMap((section) => section.texts()).join('\n\n')}\n`
   }
 }
 
-/** Indents JSON without reading its numbers; an empty object or array stays on its line. */
+/** What was said since one start of the emulator. */
+export class RecordedSection {
+  readonly #messages: string[] = []
+  #size = 0
+
+  /** In characters. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** Takes the next command with its answer, as JSON text. */
+  add(command: string, answer: string): void {
+    this.#size += command.length + answer.length
+    this.#messages.push(command, answer)
+  }
+
+  /** Its messages as they are recorded. */
+  texts(): readonly string[] {
+    return this.#messages.map((json, index) => {
+      const id = Math.floor(index / 2) + 1
+      return indentJson(json.trim().replace(ownId, `"id": "libvirt-${id}"`))
+    })
+  }
+}
+
+const quote = 0x22
+const backslash = 0x5c
+const comma = 0x2c
+const colon = 0x3a
+const space = 0x20
+const opening: ReadonlySet<number> = new Set([0x5b, 0x7b])
+const closing: ReadonlySet<number> = new Set([0x5d, 0x7d])
+const lineBreaks = Array.from({ length: 64 }, (_, depth) => `\n${'  '.repeat(depth)}`)
+
+/** Indents JSON without reading its numbers; an empty object or array stays on its line. A conversation has a megabyte: every character is looked at once. */
 export function indentJson(json: string): string {
-  const out: string[] = []
+  let out = ''
   let depth = 0
   let opened = false
-  const newLine = (): void => void out.push(`\n${'  '.repeat(depth)}`)
-  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g)) {
-    const closes = token === '}' || token === ']'
+  for (let at = 0; at < json.length; ) {
+    const code = json.charCodeAt(at)
+    if (code <= space) {
+      at += 1
+      continue
+    }
+    const closes = closing.has(code)
     if (closes) depth -= 1
-    if (closes !== opened) newLine()
-    opened = token === '{' || token === '['
+    if (closes !== opened) out += lineBreak(depth)
+    opened = opening.has(code)
+    const end = code === quote ? endOfText(json, at) : isPunctuation(code) ? at + 1 : endOfWord(json, at)
+    out += json.slice(at, end)
     if (opened) depth += 1
-    out.push(token === ':' ? ': ' : token)
-    if (token === ',') newLine()
+    else if (code === colon) out += ' '
+    else if (code === comma) out += lineBreak(depth)
+    at = end
   }
-  return out.join('')
+  return out
+}
+
+function lineBreak(depth: number): string {
+  return lineBreaks[depth] ?? `\n${'  '.repeat(depth)}`
+}
+
+function isPunctuation(code: number): boolean {
+  return code === comma || code === colon || opening.has(code) || closing.has(code)
+}
+
+/** Behind the quotation mark that ends the text which begins here. */
+function endOfText(json: string, start: number): number {
+  for (let at = start + 1; at < json.length; at += 1) {
+    const code = json.charCodeAt(at)
+    if (code === quote) return at + 1
+    if (code === backslash) at += 1
+  }
+  return json.length
+}
+
+/** Behind a number, true, false or null. */
+function endOfWord(json: string, start: number): number {
+  let at = start + 1
+  for (; at < json.length; at += 1) {
+    const code = json.charCodeAt(at)
+    if (code <= space || code === quote || isPunctuation(code)) break
+  }
+  return at
 }

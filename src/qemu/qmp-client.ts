@@ -28,8 +28,8 @@ export interface QmpConnectOptions {
   readonly limits?: Partial<QmpLimits>
   /** Called for each event in its order, before the replies that follow it; must not throw. */
   readonly onEvent?: (event: QmpEvent) => void
-  /** Sees each command and each answer as JSON text, in their order: for recordings. */
-  readonly onTraffic?: (message: string) => void
+  /** Sees each command with its answer, as JSON text, in the order of the answers: for recordings. */
+  readonly onExchange?: (command: string, answer: string) => void
 }
 
 /** How a single command is waited for. */
@@ -41,6 +41,8 @@ export interface QmpExecuteOptions {
 
 interface Pending {
   readonly command: string
+  /** As it was sent. */
+  readonly text: string
   /** Null after the caller gave up: the answer is still to come and is then dropped. */
   settle: ((outcome: { readonly value: unknown } | { readonly error: unknown }) => void) | null
 }
@@ -69,6 +71,7 @@ export class QmpClient implements AsyncDisposable {
   readonly #greeting = Promise.withResolvers<string>()
   readonly #closing = Promise.withResolvers<Fault | null>()
   #nextId = 1
+  #unsent = ''
   #greetedVersion = ''
   #end: { readonly why: Fault | null } | null = null
 
@@ -128,16 +131,28 @@ export class QmpClient implements AsyncDisposable {
     this.#nextId += 1
     const message =
       Object.keys(args).length === 0 ? { execute: command, id } : { execute: command, arguments: args, id }
+    const text = JSON.stringify(message)
     const answer = Promise.withResolvers<unknown>()
     const pending: Pending = {
       command,
+      text,
       settle: (outcome) => ('error' in outcome ? answer.reject(outcome.error) : answer.resolve(outcome.value)),
     }
     this.#pending.set(id, pending)
-    const text = JSON.stringify(message)
-    this.#socket.write(`${text}\r\n`)
-    this.#options.onTraffic?.(text)
+    this.#send(text)
     return await this.#bounded(answer.promise, { pending, signal, limitMs: timeoutMs ?? this.#limits.commandTimeoutMs })
+  }
+
+  /** What is asked in one go is written in one go: every write wakes QEMU up. */
+  #send(text: string): void {
+    if (this.#unsent === '') {
+      queueMicrotask(() => {
+        const unsent = this.#unsent
+        this.#unsent = ''
+        if (this.#end === null) this.#socket.write(unsent)
+      })
+    }
+    this.#unsent += `${text}\r\n`
   }
 
   /** Ends the conversation; QEMU goes on. Commands still waiting fail. */
@@ -211,13 +226,12 @@ export class QmpClient implements AsyncDisposable {
       return
     }
     if (message.kind === 'reply' || message.kind === 'error') {
-      this.#options.onTraffic?.(line)
-      this.#onAnswer(message)
+      this.#onAnswer(message, line)
     } else if (message.kind === 'event') this.#options.onEvent?.(message.event)
     else this.#greeting.resolve(message.versionText)
   }
 
-  #onAnswer(message: Extract<QmpMessage, { kind: 'reply' | 'error' }>): void {
+  #onAnswer(message: Extract<QmpMessage, { kind: 'reply' | 'error' }>, line: string): void {
     const pending = message.id === null ? undefined : this.#pending.get(message.id)
     if (message.id === null || pending === undefined) {
       const text = message.kind === 'error' ? `error "${message.description}"` : `reply "${message.id}"`
@@ -225,6 +239,7 @@ export class QmpClient implements AsyncDisposable {
       return
     }
     this.#pending.delete(message.id)
+    this.#options.onExchange?.(pending.text, line)
     pending.settle?.(
       message.kind === 'reply' ? { value: message.value } : { error: new QmpError(pending.command, message) },
     )

@@ -113,14 +113,13 @@ test('flagRules name each flag once and state one fact each', () => {
 describe('ProbeRecording', () => {
   test('writes what is read back, with ids counted from 1 in each section', () => {
     const written = new ProbeRecording()
-    written.beginSection()
-    written.add('{"execute":"qmp_capabilities","id":"chronovisor-1"}')
-    written.add('{"return": {}, "id": "chronovisor-1"}\r\n')
-    written.add('{"execute":"qom-list-types","arguments":{"id":"chronovisor-9"},"id":"chronovisor-2"}')
-    written.add('{"id": "chronovisor-2", "error": {"class": "GenericError", "desc": "no"}}')
-    written.beginSection()
-    written.add('{"execute":"qmp_capabilities","id":"chronovisor-1"}')
-    written.add('{"return": {}, "id": "chronovisor-1"}')
+    const [first, second] = [written.beginSection(), written.beginSection()]
+    first.add('{"execute":"qmp_capabilities","id":"chronovisor-1"}', '{"return": {}, "id": "chronovisor-1"}\r\n')
+    second.add('{"execute":"qmp_capabilities","id":"chronovisor-1"}', '{"return": {}, "id": "chronovisor-1"}')
+    first.add(
+      '{"execute":"qom-list-types","arguments":{"id":"chronovisor-9"},"id":"chronovisor-2"}',
+      '{"id": "chronovisor-2", "error": {"class": "GenericError", "desc": "no"}}',
+    )
     const messages = written.text.split('\n\n')
     expect(messages[3]).toBe(
       '{\n  "id": "libvirt-2",\n  "error": {\n    "class": "GenericError",\n    "desc": "no"\n  }\n}',
