@@ -1,7 +1,7 @@
 import type { NamedCpu } from './domain-capabilities.ts'
 import type { CpuDocument, HostCpuDocument } from './emulator-document.ts'
 import { type CpuSignature, type X86Model, x86FeatureName, x86FeatureOrder, x86Models } from './x86-cpu-models.ts'
-import type { X86Processor } from './x86-processor.ts'
+import { isStatedByCpuid, type X86Processor } from './x86-processor.ts'
 
 /** Names of processor vendors as CPUID has them. */
 const vendorNames: Readonly<Record<string, string>> = {
@@ -65,12 +65,11 @@ export function bestX86Model(hostCpu: HostCpuDocument, cpus: readonly CpuDocumen
 
 /**
  * Describes a processor by the named model that fits best and what it has beyond it; a model that has more than the processor fits
- * not at all. Features that its description cannot tell of do not count. Null where no model fits.
+ * not at all. Features that stand in model-specific registers do not count. Null where no model fits.
  */
 export function processorX86Model(processor: X86Processor): ProcessorModel | null {
   const host: Processor = { ...processor, vendor: vendorNames[processor.vendor] ?? null }
-  const counts: Counts = (name) => processor.tellable.has(name)
-  const candidates = modelsFor(host).map((model) => candidateOf(model, { host, counts, blockers: [] }))
+  const candidates = modelsFor(host).map((model) => candidateOf(model, { host, counts: isStatedByCpuid, blockers: [] }))
   const best = bestOf(candidates.filter(({ disabled }) => disabled.length === 0))
   return best === null ? null : { model: best.model.name, features: best.required }
 }

@@ -7,10 +7,8 @@ export interface X86Processor {
   readonly family: bigint | null
   readonly model: bigint | null
   readonly stepping: bigint | null
-  /** In names of definitions. */
+  /** Those that CPUID states, in names of definitions. */
   readonly features: ReadonlySet<string>
-  /** The features that it would have told of, had it had them. */
-  readonly tellable: ReadonlySet<string>
 }
 
 /** The four registers that CPUID answers in. */
@@ -21,13 +19,17 @@ export interface CpuidRegisters {
   readonly edx: number
 }
 
-/** Features with those that could have been among them. */
-export type TellableFeatures = Pick<X86Processor, 'features' | 'tellable'>
+const cpuidNames: ReadonlySet<string> = new Set(x86CpuidBits.map(({ name }) => name))
+
+/** Whether a feature is one that CPUID states; others stand in model-specific registers, which are not read. */
+export function isStatedByCpuid(name: string): boolean {
+  return cpuidNames.has(name)
+}
 
 const firstExtendedLeaf = 0x80000000
 
 /** Features by the processor's own CPUID. A leaf that is not there is not asked for: processors answer with another one's registers. */
-export function featuresByCpuid(read: (leaf: number, subleaf: number) => CpuidRegisters): TellableFeatures {
+export function featuresByCpuid(read: (leaf: number, subleaf: number) => CpuidRegisters): ReadonlySet<string> {
   const last = { basic: read(0, 0).eax >>> 0, extended: read(firstExtendedLeaf, 0).eax >>> 0 }
   const answers = new Map<string, CpuidRegisters>()
   const features = new Set<string>()
@@ -38,7 +40,7 @@ export function featuresByCpuid(read: (leaf: number, subleaf: number) => CpuidRe
     answers.set(key, registers)
     if (((registers[register] >>> bit) & 1) === 1) features.add(name)
   }
-  return { features, tellable: new Set(x86CpuidBits.map(({ name }) => name)) }
+  return features
 }
 
 /** Names of the kernel's that are spelled otherwise. */
@@ -48,18 +50,25 @@ const flagNames: Readonly<Record<string, string>> = {
   nonstoptsc: 'invtsc',
 }
 
-/** What the kernel does not show, or shows by a name that stands for several bits of CPUID. */
-const untold: ReadonlySet<string> = new Set([
-  ...['osxsave', 'spec-ctrl', 'ibrs', 'ibpb', 'stibp', 'ssbd', 'amd-stibp', 'amd-ssbd', 'amd-no-ssb', 'amd-psfd'],
-  ...['stibp-always-on', 'virt-ssbd', 'core-capability', 'svm-lock', 'nodeid_msr', 'pn', 'ia64'],
-])
+/**
+ * Names that the kernel gives to a defence whichever bit of CPUID offers it, by the vendor that has the bit. The bits themselves it does
+ * not show.
+ */
+const defences: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  GenuineIntel: { ibrs: 'spec-ctrl', stibp: 'stibp', ssbd: 'ssbd' },
+  AuthenticAMD: { ibrs: 'ibrs', ibpb: 'ibpb', stibp: 'amd-stibp', ssbd: 'amd-ssbd' },
+  HygonGenuine: { ibrs: 'ibrs', ibpb: 'ibpb', stibp: 'amd-stibp', ssbd: 'amd-ssbd' },
+}
+const ambiguous: ReadonlySet<string> = new Set(['ibrs', 'ibpb', 'stibp', 'ssbd'])
 
 /** Features by the flags of /proc/cpuinfo: those that the kernel uses, so fewer than the processor has. */
-export function featuresByFlags(flags: readonly string[]): TellableFeatures {
-  const names = x86CpuidBits.map(({ name }) => name).filter((name) => !untold.has(name))
-  const known = new Map(names.map((name) => [plain(name), name]))
-  const found = flags.map((flag) => known.get(plain(flagNames[plain(flag)] ?? flag)))
-  return { features: new Set(found.filter((name) => name !== undefined)), tellable: new Set(names) }
+export function featuresByFlags(vendor: string, flags: readonly string[]): ReadonlySet<string> {
+  const known = new Map(x86CpuidBits.map(({ name }) => [plain(name), name]))
+  const nameOf = (flag: string): string | undefined => {
+    if (ambiguous.has(flag)) return defences[vendor]?.[flag]
+    return known.get(plain(flagNames[plain(flag)] ?? flag))
+  }
+  return new Set(flags.map(nameOf).filter((name) => name !== undefined))
 }
 
 /** Names are written with `_`, `-`, `.` or nothing between their words. */

@@ -18,8 +18,8 @@ export function readProcessor({
   const cpu = readHostCpu(files.read)
   const text = files.read('/proc/cpuinfo', oneCpuBytes) ?? ''
   const isX86 = arch === 'x86_64' || /^i[3-6]86$/.test(arch)
-  const told = isX86 ? (withCpuid(featuresByCpuid) ?? featuresByFlags(flagsOf(text))) : null
-  const named = told === null ? null : processorX86Model({ ...signatureOf(cpu), ...told })
+  const features = isX86 ? (withCpuid(featuresByCpuid) ?? featuresByFlags(cpu.vendor, flagsOf(text))) : null
+  const named = features === null ? null : processorX86Model({ ...signatureOf(cpu), features })
   return {
     arch,
     ...cpu,

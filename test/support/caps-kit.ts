@@ -51,7 +51,9 @@ export class CapsKit implements AsyncDisposable {
   readonly address: PostgresAddress
   readonly store: EventStore
   readonly reads: LiveReads
-  readonly #texts: Texts
+  #texts: Texts
+  /** Hashes of the texts that this life of the daemon has read from the log. */
+  readonly textsRead: string[] = []
   /** Starts counted by emulator, as they wrote them. */
   readonly #starts: string
   driver: QemuDriver
@@ -73,7 +75,7 @@ export class CapsKit implements AsyncDisposable {
     for (const path of [this.modules, this.firmware, this.#starts]) mkdirSync(path)
     chmodSync(this.directory, 0o755)
     chmodSync(this.#starts, 0o777)
-    this.#texts = new Texts(this.store.blobs, { maxBytes: 1 << 24, maxParsed: 1 })
+    this.#texts = this.#newTexts()
     this.driver = this.newDriver()
     this.caps = this.newCache()
   }
@@ -100,7 +102,15 @@ export class CapsKit implements AsyncDisposable {
     })
   }
 
-  /** Another life of the daemon over the same log. */
+  /** Another life of the daemon over the same log, which remembers nothing. */
+  restart(): void {
+    this.textsRead.length = 0
+    this.#texts = this.#newTexts()
+    this.driver = this.newDriver()
+    this.caps = this.newCache()
+  }
+
+  /** Another cache over the same log and memory of texts. */
   newCache({ probeMs = 30_000 }: { readonly probeMs?: number } = {}): CapsCache {
     const limits = { hypervisorMs: 1_000, startMs: 1_000, probeMs, pivotWaitMs: 1_000, pivotRecordMs: 1_000 }
     const { store: log, reads, driver } = this
@@ -163,6 +173,15 @@ export class CapsKit implements AsyncDisposable {
       if (fact !== null && isWanted(fact)) found.push(fact)
     }
     return found
+  }
+
+  #newTexts(): Texts {
+    const { blobs } = this.store
+    const read = async (hash: string): Promise<Uint8Array> => {
+      this.textsRead.push(hash)
+      return await blobs.read(hash)
+    }
+    return new Texts({ read }, { maxBytes: 1 << 24, maxParsed: 1 })
   }
 
   #host(): HostFacts {
