@@ -1,5 +1,6 @@
 import { writeUuid } from './binary-values.ts'
 import type { RecordedEvent } from './recorded-event.ts'
+import { RepeatedHash } from './repeated-hash.ts'
 import { sha256, sha256Bytes, sha256Into } from './sha256.ts'
 
 /** Version of the hashed form below, kept in the log's own row. */
@@ -12,6 +13,7 @@ const maxBytesPerUnit = 3
 // The form is written here, leaf after leaf: its first byte stays 0.
 let scratch = Buffer.alloc(4 << 10)
 let view = new DataView(scratch.buffer, scratch.byteOffset)
+const metaHash = new RepeatedHash()
 
 /**
  * The leaf hash of an event: SHA-256(0x00 || header || SHA-256(data) || SHA-256(meta)). The header, big-endian: position u64, stream
@@ -31,7 +33,7 @@ export function eventLeaf(event: RecordedEvent): Buffer {
   view.setBigUint64(at + 12, event.recordedAtUs)
   if (event.dataHash === undefined) sha256Into(scratch, at + 20, event.data)
   else scratch.set(event.dataHash, at + 20)
-  sha256Into(scratch, at + 20 + sha256Bytes, event.meta)
+  metaHash.into(scratch, at + 20 + sha256Bytes, event.meta)
   return sha256(scratch.subarray(0, at + 20 + 2 * sha256Bytes))
 }
 

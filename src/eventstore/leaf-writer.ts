@@ -1,4 +1,5 @@
 import { type EventRow, eventIdAt, positionAt, revisionAt } from './event-row.ts'
+import { RepeatedHash } from './repeated-hash.ts'
 import { sha256Bytes, sha256Into } from './sha256.ts'
 
 /**
@@ -21,6 +22,7 @@ export interface LeafParts {
 let scratch = Buffer.alloc(4_096)
 // Leaves have few different lengths: a view of the beginning of the scratch is made once for each.
 let views: Buffer[] = []
+const metaHash = new RepeatedHash()
 
 function makeRoom(bytes: number): void {
   scratch = Buffer.alloc(2 * bytes)
@@ -68,7 +70,7 @@ export function rowLeafInto(
   end += 36
   if (data !== null) sha256Into(scratch, end, data)
   else scratch.fill(0, end, end + sha256Bytes).set(event.dataHash?.subarray(0, sha256Bytes) ?? nothing, end)
-  sha256Into(scratch, end + sha256Bytes, meta ?? nothing)
+  metaHash.into(scratch, end + sha256Bytes, meta ?? nothing)
   sha256Into(target, at, scratchTo(end + 2 * sha256Bytes))
 }
 

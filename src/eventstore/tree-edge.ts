@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import { emptyRoot, nodeHash } from './merkle-hash.ts'
 
 const hashBytes = 32
 
@@ -20,27 +20,28 @@ export function appendLeaves(
   leaves: readonly Uint8Array[],
   onFullTile?: (root: Uint8Array) => void,
 ): TreeEdge {
-  const hashes = [...edge.hashes]
-  let size = edge.size
+  const hashes = edge.hashes.slice()
+  // Of a number below 2^53 the low bits tell what is joined; a tree of more leaves than that cannot be made one by one.
+  let size = Number(edge.size)
   for (const leaf of leaves) {
     let node = leaf
     let height = 0
-    for (let bits = size; (bits & 1n) === 1n; bits >>= 1n) {
+    for (let bits = size; bits % 2 === 1; bits = (bits - 1) / 2) {
       node = nodeHash(popHash(hashes), node)
       height += 1
       if (height % 8 === 0) onFullTile?.(node)
     }
     hashes.push(node)
-    size += 1n
+    size += 1
   }
-  return { size, hashes }
+  return { size: BigInt(size), hashes }
 }
 
 /** The root of the tree (RFC 6962 section 2.1); that of the empty tree is the hash of nothing. */
-export function treeRoot(edge: TreeEdge): Uint8Array {
-  const [last, ...others] = edge.hashes.toReversed()
-  if (last === undefined) return hash('sha256', '', 'buffer')
-  return others.reduce((root, left) => nodeHash(left, root), last)
+export function treeRoot({ hashes }: TreeEdge): Uint8Array {
+  let root = hashes.at(-1) ?? emptyRoot
+  for (let at = hashes.length - 2; at >= 0; at -= 1) root = nodeHash(hashes[at] ?? emptyRoot, root)
+  return root
 }
 
 /** The stored form of an edge: its hashes, one after the other. */
@@ -61,12 +62,6 @@ export function decodeEdge(size: bigint, stored: Uint8Array): TreeEdge {
   )
   return { size, hashes }
 }
-
-function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
-  return hash('sha256', Buffer.concat([nodePrefix, left, right]), 'buffer')
-}
-
-const nodePrefix = Uint8Array.of(1)
 
 function popHash(hashes: Uint8Array[]): Uint8Array {
   const top = hashes.pop()

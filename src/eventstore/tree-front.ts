@@ -18,9 +18,8 @@ export interface GrownTree extends TreeFront {
 
 /** The tree after these leaf hashes are appended. */
 export function growTree({ edge, front }: TreeFront, leaves: readonly Uint8Array[]): GrownTree {
-  const rows = front.map((row) => row)
   const own: Uint8Array[][] = []
-  const rowOf = (level: number): Uint8Array[] => (own[level] ??= [...(rows[level] ?? [])])
+  const rowOf = (level: number): Uint8Array[] => (own[level] ??= front[level]?.slice() ?? [])
   const tiles: Tile[] = []
   let grown = edge
   for (let from = 0; from < leaves.length; ) {
@@ -37,8 +36,8 @@ export function growTree({ edge, front }: TreeFront, leaves: readonly Uint8Array
     }
     from += part.length
   }
-  const levels = Math.max(rows.length, own.length)
-  return { edge: grown, front: Array.from({ length: levels }, (_, level) => own[level] ?? rows[level] ?? []), tiles }
+  const levels = Math.max(front.length, own.length)
+  return { edge: grown, front: Array.from({ length: levels }, (_, level) => own[level] ?? front[level] ?? []), tiles }
 }
 
 /** The tree whose unfinished tiles have these hashes, lowest level first. Throws where they do not fit the size. */
