@@ -91,13 +91,16 @@ export class CapsCache {
     return turn.state(validCapsFold, emulatorStream(sha256(binary))) === capsId
   }
 
-  /** Records that a version is no longer valid, found by somebody who looked closer than the check at its start. */
+  /**
+   * Records that a version is no longer valid, found by somebody who looked closer than the check at its start. A version that came in its
+   * place meanwhile is another one and stays.
+   */
   async invalidate(
-    binary: string,
+    { binary, capsId }: Pick<EmulatorFacts, 'binary' | 'capsId'>,
     found: { readonly stale: Staleness; readonly detectedBy: string; readonly context: Context },
   ): Promise<void> {
     const row = this.#host.reads.emulator(binary)
-    if (row?.state === 'valid') await this.#invalidate(row, found)
+    if (row?.state === 'valid' && row.caps_id === capsId) await this.#invalidate(row, found)
   }
 
   async #invalidate(
@@ -138,7 +141,8 @@ export class CapsCache {
 
   async #probe(binary: string, context: Context): Promise<void> {
     const startedMs = this.#host.clock.monotonicMs()
-    const identity = this.#host.driver.identify(binary)
+    const row = this.#host.reads.emulator(binary)
+    const identity = this.#host.driver.identify(binary, row === undefined ? null : identityOf(row))
     let probe: EmulatorProbe
     try {
       probe = await this.#host.driver.probe(binary, AbortSignal.timeout(this.#host.limits.probeMs))

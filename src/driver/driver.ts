@@ -12,8 +12,11 @@ export interface Driver {
   listEmulators(): Promise<readonly string[]>
   /** Runs the emulator once and asks it what it can do. */
   probe(binary: string, signal: AbortSignal): Promise<EmulatorProbe>
-  /** Reads what a capability version of the emulator would depend on, without running it; null where the file cannot be read. */
-  identify(binary: string): EmulatorIdentity | null
+  /**
+   * Reads what a capability version of the emulator would depend on, without running it; null where the file cannot be read. The content of a file
+   * whose stat is the `recorded` one is not read again.
+   */
+  identify(binary: string, recorded?: EmulatorIdentity | null): EmulatorIdentity | null
   /** Compares recorded facts with this machine by stat and memoised host facts; null when nothing changed. Starts no process, takes no lock. */
   checkIdentity(binary: string, recorded: EmulatorIdentity): Staleness | null
   /** Starts the domain's process with its CPUs stopped; `resume` lets it run. A failure leaves no process behind. */

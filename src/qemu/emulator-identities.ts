@@ -108,6 +108,12 @@ export class EmulatorIdentities {
     }
   }
 
+  /** Takes the content hash of a recorded identity, so that a file which still has that stat need not be read: some have 60 MB. */
+  recall({ sha256, resolvedPath, executablePath, ...file }: EmulatorIdentity): void {
+    // Behind a wrapper the hash is that of two.
+    if (executablePath === resolvedPath && sha256 !== '') this.#hashes.remember(file, sha256)
+  }
+
   /**
    * The first reason for which a recorded identity no longer holds. One stat for each recorded path; the content is hashed only when a stat differs, once
    * for each new content. The same content under another ctime (a chmod, a reinstallation) is no change: null.

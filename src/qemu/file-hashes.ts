@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import type { ExecutableIdentity } from '../driver/emulator-probe.ts'
 
 const pieceBytes = 1024 * 1024
 const maxMemos = 256
@@ -15,19 +16,29 @@ export class FileHashes {
   sha256(path: string): string {
     const descriptor = openSync(path, 'r')
     try {
-      const stats = fstatSync(descriptor, { bigint: true })
-      const key = [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join('/')
-      const known = this.#memos.get(key)
+      const { dev: device, ino: inode, size: sizeBytes, ctimeNs } = fstatSync(descriptor, { bigint: true })
+      const file = { device, inode, sizeBytes, ctimeNs }
+      const known = this.#memos.get(keyOf(file))
       if (known !== undefined) return known
       const hash = hashOf(descriptor)
-      const [oldest] = this.#memos.keys()
-      if (this.#memos.size >= maxMemos && oldest !== undefined) this.#memos.delete(oldest)
-      this.#memos.set(key, hash)
+      this.remember(file, hash)
       return hash
     } finally {
       closeSync(descriptor)
     }
   }
+
+  /** Takes a hash that was computed earlier, when the file's stat was this one. */
+  remember(file: ExecutableIdentity, sha256: string): void {
+    const [oldest] = this.#memos.keys()
+    if (this.#memos.size >= maxMemos && oldest !== undefined) this.#memos.delete(oldest)
+    this.#memos.set(keyOf(file), sha256)
+  }
+}
+
+// Whatever changes the content, or the time of its last change, changes the ctime.
+function keyOf({ device, inode, sizeBytes, ctimeNs }: ExecutableIdentity): string {
+  return `${device}/${inode}/${sizeBytes}/${ctimeNs}`
 }
 
 function hashOf(descriptor: number): string {

@@ -100,7 +100,8 @@ export class QemuDriver implements Driver {
     }
   }
 
-  identify(binary: string): EmulatorIdentity | null {
+  identify(binary: string, recorded: EmulatorIdentity | null = null): EmulatorIdentity | null {
+    if (recorded !== null) this.#identities.recall(recorded)
     try {
       return this.#identities.read(binary)
     } catch {

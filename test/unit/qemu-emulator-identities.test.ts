@@ -113,6 +113,18 @@ describe('EmulatorIdentities.check()', () => {
     expect(identities().check(binary, before)).toBeNull()
   })
 
+  test('recall() saves reading a file again that still has its stat, and no other', () => {
+    const before = recorded()
+    const later = identities()
+    later.recall({ ...before, sha256: 'a'.repeat(64) })
+    expect(later.read(binary).sha256).toBe('a'.repeat(64))
+    writeFileSync(join(directory, 'real'), 'another build')
+    expect(later.read(binary).sha256).toBe(recorded().sha256)
+    const behindWrapper = identities()
+    behindWrapper.recall({ ...recorded(), sha256: 'b'.repeat(64), executablePath: '/usr/bin/other' })
+    expect(behindWrapper.read(binary).sha256).toBe(recorded().sha256)
+  })
+
   const changes: readonly (readonly [reason: string, change: () => void])[] = [
     ['module_directory_unreadable', () => rmSync(modules, { recursive: true })],
     ['module_directory_changed', () => utimesSync(modules, 1, 1)],
