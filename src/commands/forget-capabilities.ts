@@ -21,7 +21,10 @@ export async function forgetCapabilities(
       const wanted = valid.filter((row) => binary === null || row.binary_path === binary)
       for (const { binary_path: path, caps_id: capsId } of wanted) {
         const stale = { reason: 'operator_request', was: capsId, is: 'forgotten' } as const
-        await host.caps.invalidate(path, { stale, detectedBy: caller.procedure, context: task.context })
+        await host.caps.invalidate(
+          { binary: path, capsId },
+          { stale, detectedBy: caller.procedure, context: task.context },
+        )
       }
       return wanted.length
     },

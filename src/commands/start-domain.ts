@@ -259,6 +259,6 @@ async function invalidated(host: Host, task: Task, { caps }: Plan): Promise<read
   const stale = host.driver.checkIdentity(binary, caps.identity)
   if (stale === null) return []
   const { context } = task
-  await host.caps.invalidate(binary, { stale, detectedBy: context.caller.procedure, context })
+  await host.caps.invalidate({ binary, capsId }, { stale, detectedBy: context.caller.procedure, context })
   return [newFact('TaskAborted', { capsId, reason: `${stale.reason}: was ${stale.was}, is ${stale.is}` })]
 }

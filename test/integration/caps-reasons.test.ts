@@ -58,7 +58,7 @@ describe.skipIf(!present)('a capability version dies of', () => {
     firmware_descriptors_changed: () => writeFileSync(join(kit.firmware, '60-own.json'), '{}'),
     probe_environment_changed: () => restartWith({ uid: 12345 }),
     operator_request: async () =>
-      await kit.caps.invalidate(binary, {
+      await kit.caps.invalidate((await kit.look(binary)).facts, {
         stale: { reason: 'operator_request', was: 'it', is: 'forgotten' },
         detectedBy: 'CAPS_FORGET',
         context: kit.context(),

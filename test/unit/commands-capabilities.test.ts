@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { decodeFact } from '../../src/events/catalogue.ts'
 import { decodeMetadata } from '../../src/events/metadata.ts'
+import { newContext } from '../../src/commands/run-command.ts'
 import { Fault } from '../../src/util/fault.ts'
 import { definitionOf, FakeMachine, operator } from '../support/fake-host.ts'
 import type { MemoryLog } from '../support/memory-log.ts'
@@ -85,6 +86,21 @@ describe('CapsCache', () => {
   })
 })
 
+test('CapsCache.invalidate() leaves the version alone that came in the place of the one found stale', async () => {
+  const machine = new FakeMachine()
+  const { commands, host } = machine.boot()
+  const define = async () => await commands.defineDomain(operator, { xml: definitionOf('web'), validate: false })
+  await define()
+  const first = host.reads.emulator('test')?.caps_id ?? ''
+  machine.script.emulatorVersion = 2_000_000
+  await define()
+  const context = newContext(operator)
+  const found = { stale: { reason: 'emulator_changed', was: '1', is: '2' }, detectedBy: 'test', context } as const
+  await host.caps.invalidate({ binary: 'test', capsId: first }, found)
+  expect(host.reads.emulator('test')).toMatchObject({ state: 'valid' })
+  expect(machine.log.types().filter((type) => type === 'EmulatorInvalidated')).toHaveLength(1)
+})
+
 describe('a capability version that is invalidated under a task', () => {
   /** Invalidates the version at the nth answer of the log, so that every step of a command is hit once. */
   async function run(step: number, act: 'define' | 'start'): Promise<{ machine: FakeMachine; isHit: boolean }> {
@@ -102,17 +118,21 @@ describe('a capability version that is invalidated under a task', () => {
     const isHit = !isDone
     machine.script.emulatorVersion = 2_000_000
     const found = { reason: 'emulator_changed', was: '1', is: '2' } as const
-    await host.caps.invalidate('test', {
-      stale: found,
-      detectedBy: 'test',
-      context: {
-        caller: operator,
-        commandId: '0197a7a0-0000-7000-8000-000000000001',
-        correlationId: 'x',
-        causationId: null,
-        capsId: null,
+    const capsId = host.reads.emulator('test')?.caps_id ?? ''
+    await host.caps.invalidate(
+      { binary: 'test', capsId },
+      {
+        stale: found,
+        detectedBy: 'test',
+        context: {
+          caller: operator,
+          commandId: '0197a7a0-0000-7000-8000-000000000001',
+          correlationId: 'x',
+          causationId: null,
+          capsId: null,
+        },
       },
-    })
+    )
     await settled
     await expectSettled(daemon)
     const [outcome] = await settled
