@@ -41,14 +41,8 @@ export class CapabilityTexts {
   /** See {@link ReadTexts}. */
   async hostCapabilitiesXml(): Promise<string> {
     const binaries = await this.#host.driver.listEmulators()
-    const found = new Map<string, EmulatorFacts>()
-    const waiting: string[] = []
-    // Looked at in one go: what the host says of itself is read once for all of them.
-    for (const binary of binaries) {
-      const known = this.#host.caps.known(binary)
-      if (known === null) waiting.push(binary)
-      else found.set(binary, known.facts)
-    }
+    const found = new Map(await this.#host.caps.knownOf(binaries))
+    const waiting = binaries.filter((binary) => !found.has(binary))
     const workers = Array.from({ length: Math.min(parallelProbes, waiting.length) }, async () => {
       for (let binary = waiting.shift(); binary !== undefined; binary = waiting.shift()) {
         const facts = await this.#factsOrNull(binary)

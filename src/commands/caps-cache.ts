@@ -9,7 +9,7 @@ import type { Turn } from '../eventstore/turn.ts'
 import { Fault, isFault } from '../util/fault.ts'
 import { sha256 } from '../util/sha256.ts'
 import { uuidV7 } from '../util/uuid-v7.ts'
-import { documentForm, documentSchema, documentText, parseDocument } from './caps-document.ts'
+import { documentForm, documentText, parseDocument, parseFacts } from './caps-document.ts'
 import type { Host } from './host.ts'
 import { type Context, record, validCapsFold } from './record.ts'
 
@@ -55,8 +55,8 @@ export class CapsCache {
       const row = this.#host.reads.emulator(binary)
       if (row?.state === 'valid') {
         const stale = this.#host.driver.checkIdentity(binary, identityOf(row))
-        const found = stale === null ? await this.#versionOrStale(row) : { stale }
-        if ('version' in found) return found.version
+        const found = stale === null ? await this.#factsOrStale(row) : { stale }
+        if ('facts' in found) return await this.#version(row, found.facts)
         await this.#invalidate(row, { stale: found.stale, detectedBy: context.caller.procedure, context })
         if (stale?.reason === 'emulator_missing')
           throw new Fault('config_unsupported', `Cannot use emulator "${binary}": ${stale.is}`)
@@ -79,6 +79,29 @@ export class CapsCache {
     const facts = this.#versions.get(binary)
     if (facts?.capsId !== row.caps_id || this.#host.driver.checkIdentity(binary, identityOf(row)) !== null) return null
     return { facts, documentSha256: row.document_sha256 }
+  }
+
+  /**
+   * Versions that are valid now, all in one moment, their facts loaded where need be; an emulator that has none, or whose document cannot be
+   * read, is left to `current`.
+   */
+  async knownOf(binaries: readonly string[]): Promise<ReadonlyMap<string, EmulatorFacts>> {
+    const rows = binaries.flatMap((binary) => {
+      const row = this.#host.reads.emulator(binary)
+      return row?.state === 'valid' ? [row] : []
+    })
+    const emulators = rows.map((row) => ({ binary: row.binary_path, recorded: identityOf(row) }))
+    const found = this.#host.driver.checkIdentities(emulators)
+    const valid = rows.filter((_, at) => found[at] === null)
+    const unknown = valid.filter((row) => this.#versions.get(row.binary_path)?.capsId !== row.caps_id)
+    // Where the log is away, only those that are not in memory are left.
+    await this.#host.texts.load(unknown.map((row) => row.document_sha256)).catch(() => undefined)
+    const facts = new Map<string, EmulatorFacts>()
+    for (const row of valid) {
+      const read = await this.#factsOrStale(row).catch(() => null)
+      if (read !== null && 'facts' in read) facts.set(row.binary_path, read.facts)
+    }
+    return facts
   }
 
   /** The whole capability document of a version. Throws where it cannot be read. */
@@ -225,13 +248,14 @@ export class CapsCache {
   }
 
   /** A document that this daemon cannot read is as good as none; the log being away says nothing of it. */
-  async #versionOrStale(
+  async #factsOrStale(
     row: EmulatorRow,
   ): Promise<
-    { readonly version: CapsVersion } | { readonly stale: Staleness & { readonly reason: 'cache_unreadable' } }
+    { readonly facts: EmulatorFacts } | { readonly stale: Staleness & { readonly reason: 'cache_unreadable' } }
   > {
     try {
-      return { version: await this.#version(row) }
+      const known = this.#versions.get(row.binary_path)
+      return { facts: known?.capsId === row.caps_id ? known : await this.#loadFacts(row) }
     } catch (error) {
       if (!(error instanceof SyntaxError) && !v.isValiError(error)) throw error
       const was = `document ${row.document_sha256} in form ${documentForm}`
@@ -239,9 +263,7 @@ export class CapsCache {
     }
   }
 
-  async #version(row: EmulatorRow): Promise<CapsVersion> {
-    const known = this.#versions.get(row.binary_path)
-    const facts = known?.capsId === row.caps_id ? known : await this.#loadFacts(row)
+  async #version(row: EmulatorRow, facts: EmulatorFacts): Promise<CapsVersion> {
     const file = await this.#host.images.stat(row.binary_path)
     const seen = {
       binary: row.binary_path,
@@ -253,7 +275,7 @@ export class CapsCache {
   }
 
   async #loadFacts(row: EmulatorRow): Promise<EmulatorFacts> {
-    const document = v.parse(documentSchema, JSON.parse(await this.#host.texts.get(row.document_sha256)))
+    const document = parseFacts(await this.#host.texts.get(row.document_sha256))
     const facts: EmulatorFacts = {
       ...document,
       capsId: row.caps_id,

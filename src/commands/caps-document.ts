@@ -20,6 +20,8 @@ const factsEntries = {
 
 /** The part of a stored capability document that definitions are judged by; the rest of it is not looked at. */
 export const documentSchema = v.object(factsEntries)
+/** Between the facts and the rest; inside a text of JSON the quotation marks would not stand like this. */
+const behindFacts = ',"capabilities":{'
 
 const integer = v.pipe(
   v.object({ integer: v.pipe(v.string(), v.regex(/^-?\d+$/)) }),
@@ -89,14 +91,23 @@ const capabilities = v.object({
   hyperv: v.nullable(v.array(text)),
 })
 
+/** The part of a stored document that definitions are judged by. */
+export type DocumentFacts = v.InferOutput<typeof documentSchema>
+
 /** A stored document. */
-export interface StoredDocument extends v.InferOutput<typeof documentSchema> {
+export interface StoredDocument extends DocumentFacts {
   readonly capabilities: EmulatorCapabilities
 }
 
 /** The whole of a stored capability document. Throws where it is in another form. */
 export function parseDocument(stored: string): StoredDocument {
   return v.parse(v.object({ ...factsEntries, capabilities }), JSON.parse(stored))
+}
+
+/** The facts of a stored document, which are a tenth of it; the rest is not looked at. Throws where it is in another form. */
+export function parseFacts(stored: string): DocumentFacts {
+  const end = stored.indexOf(behindFacts)
+  return v.parse(documentSchema, JSON.parse(end === -1 ? stored : `${stored.slice(0, end)}}`))
 }
 
 /** The part of a probe's answer that makes a capability version, as text: equal documents are the same version. */

@@ -1,6 +1,6 @@
 import type { DomainDef } from '../conf/domain-def.ts'
 import type { EmulatorFacts } from '../conf/emulator-facts.ts'
-import type { EmulatorIdentity, EmulatorProbe, Staleness } from './emulator-probe.ts'
+import type { EmulatorIdentity, EmulatorProbe, RecordedEmulator, Staleness } from './emulator-probe.ts'
 import type { ImageFormat } from './images.ts'
 
 /** A hypervisor: what it must be able to do for the commands. Every wait ends at the signal; every failure is a Fault that names the action. */
@@ -19,6 +19,8 @@ export interface Driver {
   identify(binary: string, recorded?: EmulatorIdentity | null): EmulatorIdentity | null
   /** Compares recorded facts with this machine by stat and memoised host facts; null when nothing changed. Starts no process, takes no lock. */
   checkIdentity(binary: string, recorded: EmulatorIdentity): Staleness | null
+  /** The same for several emulators in one moment: what the host says of itself is read once for all of them. Answers in their order. */
+  checkIdentities(emulators: readonly RecordedEmulator[]): readonly (Staleness | null)[]
   /** Starts the domain's process with its CPUs stopped; `resume` lets it run. A failure leaves no process behind. */
   start(request: StartRequest, signal: AbortSignal): Promise<StartedDomain>
   /** Finds the process of a domain again after a restart of the daemon. Never touches a process that is not the one recorded. */

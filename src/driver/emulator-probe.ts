@@ -73,6 +73,12 @@ export interface EmulatorIdentity {
   readonly firmware: string | null
 }
 
+/** An emulator with the identity that was recorded of it. */
+export interface RecordedEmulator {
+  readonly binary: string
+  readonly recorded: EmulatorIdentity
+}
+
 /** The file of a program, as `stat` tells it. */
 export interface ExecutableIdentity {
   readonly device: bigint

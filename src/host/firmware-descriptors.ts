@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
@@ -36,11 +36,12 @@ export class FirmwareDescriptors {
 }
 
 function descriptorsIn(directory: string): readonly { readonly path: string; readonly stat: string }[] {
+  if (!existsSync(directory)) return [] // most hosts have none of their own
   let names: readonly string[]
   try {
     names = readdirSync(directory)
   } catch {
-    return [] // most hosts have none of their own
+    return [] // gone meanwhile, or not ours to read
   }
   const wanted = names.filter((name) => name.endsWith('.json')).toSorted()
   return wanted.slice(0, maxFiles).flatMap((name) => {

@@ -2,10 +2,17 @@ import { createHash } from 'node:crypto'
 import { type BigIntStats, realpathSync, statSync } from 'node:fs'
 import { machine } from 'node:os'
 import { basename } from 'node:path'
-import type { EmulatorIdentity, ExecutableIdentity, InvalidationReason, Staleness } from '../driver/emulator-probe.ts'
+import type {
+  EmulatorIdentity,
+  ExecutableIdentity,
+  InvalidationReason,
+  RecordedEmulator,
+  Staleness,
+} from '../driver/emulator-probe.ts'
 import type { ExecutableFile, HostCpu, HostFacts, ProcessUser } from '../driver/host-facts.ts'
 import { Fault } from '../util/fault.ts'
 import type { FileHashes } from './file-hashes.ts'
+import { type ProbedHost, readOnce } from './probed-host.ts'
 import { probeBuild } from './probe-questions.ts'
 
 /** Where distributions put QEMU's modules; the first that exists is the one. */
@@ -29,7 +36,13 @@ export interface EmulatorIdentitiesOptions {
 }
 
 /** One comparison of the closed list: what differs, or null. */
-type Check = (recorded: EmulatorIdentity, binary: string) => Staleness | null
+type Check = (recorded: EmulatorIdentity, now: Now) => Staleness | null
+
+/** What a recorded identity is compared with. */
+interface Now {
+  readonly binary: string
+  readonly host: ProbedHost
+}
 
 /** Reads and compares the identity of emulator binaries and of the host they were probed on. */
 export class EmulatorIdentities {
@@ -42,28 +55,22 @@ export class EmulatorIdentities {
   readonly #checks: readonly Check[] = [
     (recorded) => this.#moduleDirectory(recorded),
     ({ daemonBuild }) => differing('daemon_changed', daemonBuild ?? 'not recorded', this.#build),
-    (recorded, binary) => this.#file(recorded, binary),
-    (recorded, binary) => (isNative(binary) ? this.#kvm(recorded) : null),
-    (recorded) =>
-      this.#accelerated(recorded, 'host_cpu_changed', () => [recorded.hostCpu, describeCpu(this.#host.cpu())]),
-    (recorded) =>
-      this.#accelerated(recorded, 'microcode_changed', () => [
-        recorded.microcode ?? 'none',
-        this.#host.microcode() ?? 'none',
-      ]),
-    (recorded) => this.#accelerated(recorded, 'kernel_changed', () => [recorded.kernel, this.#host.kernel()]),
-    (recorded) => this.#cpuid(recorded),
-    (recorded) =>
-      this.#accelerated(recorded, 'nested_kvm_changed', () => [
-        yesNo(recorded.nestedKvm),
-        yesNo(this.#host.nestedKvm()),
-      ]),
-    ({ secureGuest, ...recorded }) =>
+    (recorded, { binary }) => this.#file(recorded, binary),
+    (recorded, { binary, host }) => (isNative(binary) ? kvmDiffers(recorded, host) : null),
+    (recorded, { host }) =>
+      accelerated(recorded, 'host_cpu_changed', () => [recorded.hostCpu, describeCpu(host.cpu())]),
+    (recorded, { host }) =>
+      accelerated(recorded, 'microcode_changed', () => [recorded.microcode ?? 'none', host.microcode() ?? 'none']),
+    (recorded, { host }) => accelerated(recorded, 'kernel_changed', () => [recorded.kernel, host.kernel()]),
+    (recorded, { host }) => cpuidDiffers(recorded, host),
+    (recorded, { host }) =>
+      accelerated(recorded, 'nested_kvm_changed', () => [yesNo(recorded.nestedKvm), yesNo(host.nestedKvm())]),
+    ({ secureGuest, ...recorded }, { host }) =>
       secureGuest === null
         ? null
-        : this.#accelerated(recorded, 'secure_guest_changed', () => [secureGuest, this.#host.secureGuest()]),
-    ({ firmware }) =>
-      firmware === null ? null : differing('firmware_descriptors_changed', firmware, this.#host.firmware()),
+        : accelerated(recorded, 'secure_guest_changed', () => [secureGuest, host.secureGuest()]),
+    ({ firmware }, { host }) =>
+      firmware === null ? null : differing('firmware_descriptors_changed', firmware, host.firmware()),
     ({ uid, gid }) =>
       differing('probe_environment_changed', `uid ${uid}, gid ${gid}`, `uid ${this.#user.uid}, gid ${this.#user.gid}`),
   ]
@@ -119,8 +126,18 @@ export class EmulatorIdentities {
    * for each new content. The same content under another ctime (a chmod, a reinstallation) is no change: null.
    */
   check(binary: string, recorded: EmulatorIdentity): Staleness | null {
+    return this.#first(recorded, { binary, host: this.#host })
+  }
+
+  /** The same for several emulators in one moment: what the host says of itself is read once for all of them. */
+  checkAll(emulators: readonly RecordedEmulator[]): readonly (Staleness | null)[] {
+    const host = readOnce(this.#host)
+    return emulators.map(({ binary, recorded }) => this.#first(recorded, { binary, host }))
+  }
+
+  #first(recorded: EmulatorIdentity, now: Now): Staleness | null {
     for (const check of this.#checks) {
-      const found = check(recorded, binary)
+      const found = check(recorded, now)
       if (found !== null) return found
     }
     return null
@@ -176,30 +193,6 @@ export class EmulatorIdentities {
     }
   }
 
-  #kvm(recorded: EmulatorIdentity): Staleness | null {
-    const usable = this.#host.kvmUsable()
-    const reason = usable ? 'kvm_appeared' : 'kvm_gone'
-    return differing(reason, `usable: ${yesNo(recorded.kvmUsable)}`, `usable: ${yesNo(usable)}`)
-  }
-
-  // Without an accelerator the guest's CPU is QEMU's own and the host's does not matter.
-  #accelerated(
-    recorded: Pick<EmulatorIdentity, 'kvmUsable'>,
-    reason: InvalidationReason,
-    compared: () => readonly [was: string, is: string],
-  ): Staleness | null {
-    if (!recorded.kvmUsable) return null
-    const [was, is] = compared()
-    return differing(reason, was, is)
-  }
-
-  // Where KVM could not be asked, then or now, nothing is known to differ.
-  #cpuid(recorded: EmulatorIdentity): Staleness | null {
-    const { cpuid: was } = recorded
-    const is = recorded.kvmUsable && was !== null ? this.#host.cpuid() : null
-    return was === null || is === null ? null : differing('cpuid_changed', was, is)
-  }
-
   #firstModuleDirectory(): { readonly path: string; readonly stats: BigIntStats } | null {
     for (const path of this.#moduleDirectories) {
       const stats = statSync(path, { bigint: true, throwIfNoEntry: false })
@@ -207,6 +200,30 @@ export class EmulatorIdentities {
     }
     return null
   }
+}
+
+function kvmDiffers(recorded: EmulatorIdentity, host: ProbedHost): Staleness | null {
+  const usable = host.kvmUsable()
+  const reason = usable ? 'kvm_appeared' : 'kvm_gone'
+  return differing(reason, `usable: ${yesNo(recorded.kvmUsable)}`, `usable: ${yesNo(usable)}`)
+}
+
+// Without an accelerator the guest's CPU is QEMU's own and the host's does not matter.
+function accelerated(
+  recorded: Pick<EmulatorIdentity, 'kvmUsable'>,
+  reason: InvalidationReason,
+  compared: () => readonly [was: string, is: string],
+): Staleness | null {
+  if (!recorded.kvmUsable) return null
+  const [was, is] = compared()
+  return differing(reason, was, is)
+}
+
+// Where KVM could not be asked, then or now, nothing is known to differ.
+function cpuidDiffers(recorded: EmulatorIdentity, host: ProbedHost): Staleness | null {
+  const { cpuid: was } = recorded
+  const is = recorded.kvmUsable && was !== null ? host.cpuid() : null
+  return was === null || is === null ? null : differing('cpuid_changed', was, is)
 }
 
 /** Whether guests of this emulator can use the host's CPU, as far as its name tells; names without an architecture (`qemu-kvm`) are native. */

@@ -12,7 +12,7 @@ import type {
   StartedDomain,
   StartRequest,
 } from '../driver/driver.ts'
-import type { EmulatorIdentity, EmulatorProbe, Staleness } from '../driver/emulator-probe.ts'
+import type { EmulatorIdentity, EmulatorProbe, RecordedEmulator, Staleness } from '../driver/emulator-probe.ts'
 import type { HostFacts, ProcessTable, ProcessUser } from '../driver/host-facts.ts'
 import { abortFault } from '../util/abort-fault.ts'
 import { Fault } from '../util/fault.ts'
@@ -111,6 +111,10 @@ export class QemuDriver implements Driver {
 
   checkIdentity(binary: string, recorded: EmulatorIdentity): Staleness | null {
     return this.#identities.check(binary, recorded)
+  }
+
+  checkIdentities(emulators: readonly RecordedEmulator[]): readonly (Staleness | null)[] {
+    return this.#identities.checkAll(emulators)
   }
 
   async start(request: StartRequest, signal: AbortSignal): Promise<StartedDomain> {

@@ -12,7 +12,7 @@ import type {
   StartRequest,
 } from '../driver/driver.ts'
 import { layerNode } from '../driver/driver.ts'
-import type { EmulatorIdentity, EmulatorProbe, Staleness } from '../driver/emulator-probe.ts'
+import type { EmulatorIdentity, EmulatorProbe, RecordedEmulator, Staleness } from '../driver/emulator-probe.ts'
 import { abortFault } from '../util/abort-fault.ts'
 import { Fault } from '../util/fault.ts'
 import { isVerbAllowed, type JobVerb, jobVerbs } from './job-verbs.ts'
@@ -84,6 +84,10 @@ export class TestDriver implements Driver {
   checkIdentity(binary: string, recorded: EmulatorIdentity): Staleness | null {
     if (binary !== testEmulatorBinary) return { reason: 'emulator_missing', was: recorded.resolvedPath, is: 'none' }
     return compareTestEmulator(recorded, probeTestEmulator(this.#settings.script.emulatorVersion).facts)
+  }
+
+  checkIdentities(emulators: readonly RecordedEmulator[]): readonly (Staleness | null)[] {
+    return emulators.map(({ binary, recorded }) => this.checkIdentity(binary, recorded))
   }
 
   async start(request: StartRequest, signal: AbortSignal): Promise<StartedDomain> {

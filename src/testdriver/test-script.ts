@@ -6,7 +6,7 @@ import { untilAborted } from '../util/until-aborted.ts'
 /** A request to the test driver that a script can disturb. */
 export type TestOperation = Exclude<
   keyof Driver,
-  'kind' | 'build' | 'listEmulators' | 'identify' | 'checkIdentity' | 'detach' | 'facts'
+  'kind' | 'build' | 'listEmulators' | 'identify' | 'checkIdentity' | 'checkIdentities' | 'detach' | 'facts'
 >
 
 /** How one request is disturbed; every row is used once. */
