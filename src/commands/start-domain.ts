@@ -1,4 +1,6 @@
+import type { HostModel } from '../conf/best-x86-model.ts'
 import type { DomainDef } from '../conf/domain-def.ts'
+import { hostModelOf } from '../conf/host-model.ts'
 import { unstartable } from '../conf/unstartable.ts'
 import { validateDomain } from '../conf/validate-domain.ts'
 import type { DiskChain, StartedDomain } from '../driver/driver.ts'
@@ -30,6 +32,7 @@ interface Plan {
   readonly definition: DomainDef
   readonly definitionSha256: string
   readonly caps: CapsVersion
+  readonly hostModel: HostModel | null
   readonly disks: readonly DiskChain[]
   readonly chainFacts: readonly AnyFact[]
   readonly claims: readonly Claim[]
@@ -106,12 +109,22 @@ async function planStart(
     definition,
     definitionSha256,
     caps,
+    hostModel: await hostModel(host, { definition, caps }),
     disks,
     chainFacts: known.facts,
     claims: [...imageClaims(uuid, { definition, disks }), ...ports],
     owners: await host.images.planAccess(imageUses(disks)),
     vncPorts,
   }
+}
+
+/** Only a definition that asks for the host's model makes the whole document be read. */
+async function hostModel(
+  host: Host,
+  { definition, caps }: Pick<Plan, 'definition' | 'caps'>,
+): Promise<HostModel | null> {
+  if (definition.cpu?.mode !== 'host-model') return null
+  return hostModelOf(await host.caps.capabilities(caps), definition.type === 'kvm' ? 'kvm' : 'tcg')
 }
 
 function refuseUnstartable(definition: DomainDef): void {
@@ -183,7 +196,8 @@ async function act(host: Host, task: Task, plan: Plan): Promise<StartedDomain> {
   try {
     await host.images.grant(plan.owners)
     const { uuid, name, definition, caps, disks, vncPorts } = plan
-    const request = { uuid, name, definition, caps: caps.facts, identity: caps.identity, disks, vncPorts }
+    const of = { caps: caps.facts, identity: caps.identity, hostModel: plan.hostModel }
+    const request = { uuid, name, definition, ...of, disks, vncPorts }
     return await host.driver.start(request, AbortSignal.timeout(host.limits.startMs))
   } catch (error) {
     await recordFailure(host, task, { plan, error })

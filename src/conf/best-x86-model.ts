@@ -33,7 +33,8 @@ interface Candidate {
   readonly disabled: readonly string[]
 }
 
-type Description = Pick<NamedCpu, 'model' | 'vendor' | 'features'>
+/** The host's CPU by the name of a model, with what a guest must require and disable beyond it. */
+export type HostModel = Pick<NamedCpu, 'model' | 'vendor' | 'features'>
 
 /** Names of features that count where a processor is compared with a model. */
 type Counts = (name: string) => boolean
@@ -42,7 +43,7 @@ type Counts = (name: string) => boolean
  * Describes an expanded host CPU by the named model that fits best: one that was made after this processor before any other, then the
  * one with the fewest differences. Only models that the emulator has are considered. Null where none fits.
  */
-export function bestX86Model(hostCpu: HostCpuDocument, cpus: readonly CpuDocument[]): Description | null {
+export function bestX86Model(hostCpu: HostCpuDocument, cpus: readonly CpuDocument[]): HostModel | null {
   const host = expandedCpu(hostCpu)
   const offered = new Map(cpus.map((cpu) => [cpu.name, cpu]))
   // Without vmx none of its parts exists, so none has to be taken away.

@@ -60,6 +60,14 @@ export const x86CpuidBits: readonly CpuidBit[] = rowsOf(x86FeatureTable).flatMap
   })
 })
 
+/** What a register of Intel's alone states (IA32_ARCH_CAPABILITIES), and that there is such a register. */
+export const x86ArchCapabilities: ReadonlySet<string> = new Set([
+  'arch-capabilities',
+  ...rowsOf(x86FeatureTable)
+    .filter(({ head }) => head.startsWith('msr 10a '))
+    .flatMap(({ words }) => words.map((word) => word.slice(0, word.lastIndexOf(':')))),
+])
+
 /** QEMU writes a minus where some names of definitions have an underscore, and has names of its own for these. */
 const otherNames: Readonly<Record<string, string>> = {
   pclmulqdq: 'pclmuldq',
@@ -72,6 +80,15 @@ const minusNames: ReadonlyMap<string, string> = new Map(
 /** The name that definitions have for a feature of QEMU's. */
 export function x86FeatureName(qemuName: string): string {
   return otherNames[qemuName] ?? minusNames.get(qemuName) ?? qemuName
+}
+
+const otherQemuNames: ReadonlyMap<string, string> = new Map(
+  Object.entries(otherNames).map(([qemuName, name]) => [name, qemuName]),
+)
+
+/** The name that QEMU has for a feature of definitions. */
+export function qemuFeatureName(name: string): string {
+  return otherQemuNames.get(name) ?? (x86FeatureOrder.has(name) ? name.replaceAll('_', '-') : name)
 }
 
 /** The models that may describe a host, in the order of the table. */

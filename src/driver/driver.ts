@@ -1,3 +1,4 @@
+import type { HostModel } from '../conf/best-x86-model.ts'
 import type { DomainDef } from '../conf/domain-def.ts'
 import type { EmulatorFacts } from '../conf/emulator-facts.ts'
 import type { EmulatorIdentity, EmulatorProbe, RecordedEmulator, Staleness } from './emulator-probe.ts'
@@ -69,6 +70,8 @@ export interface StartRequest {
   readonly caps: EmulatorFacts
   /** Recorded identity of the binary: another executable is refused before it runs. */
   readonly identity: EmulatorIdentity
+  /** What CPU mode `host-model` means; null where the definition has another mode, or nobody can tell. */
+  readonly hostModel: HostModel | null
   readonly disks: readonly DiskChain[]
   /** Values that replace `auto` in the definition. */
   readonly vncPorts: readonly number[]

@@ -1,4 +1,6 @@
+import type { HostModel } from '../conf/best-x86-model.ts'
 import type { CpuDef } from '../conf/cpu-def.ts'
+import { qemuFeatureName } from '../conf/x86-cpu-models.ts'
 import {
   type CommandLineFamily,
   type CommandLineRequest,
@@ -6,17 +8,6 @@ import {
   timerOf,
   unsupported,
 } from './command-line-parts.ts'
-
-/** Named models of a vendor, the most capable first: which one stands for `host-model`. */
-const modelsByVendor: Readonly<Record<string, string>> = {
-  AuthenticAMD: 'EPYC-Genoa EPYC-Milan EPYC-Rome EPYC-IBPB EPYC Opteron_G5 Opteron_G4 Opteron_G3',
-  HygonGenuine: 'Dhyana EPYC',
-  GenuineIntel:
-    'GraniteRapids SapphireRapids Snowridge Cooperlake Icelake-Server-noTSX Icelake-Server Cascadelake-Server-noTSX ' +
-    'Cascadelake-Server Skylake-Server-noTSX-IBRS Skylake-Server-IBRS Skylake-Server Skylake-Client-noTSX-IBRS ' +
-    'Skylake-Client-IBRS Skylake-Client Broadwell-noTSX Broadwell Haswell-noTSX Haswell IvyBridge SandyBridge Westmere ' +
-    'Nehalem Penryn',
-}
 
 // The list is cut at commas before values are looked at, so there is no way to quote.
 const plainWord = /^[A-Za-z0-9_.+-]+$/
@@ -27,7 +18,8 @@ const policies = { force: true, require: true, optional: true, disable: false, f
 export const cpuFamily: CommandLineFamily = (request) => {
   const { cpu } = request.definition
   const base = baseModel(request, cpu)
-  const parts = [base, ...migratable(base, cpu), ...switches(request), ...featuresOf(cpu)]
+  const own = hostFeatures(cpu, request.hostModel)
+  const parts = [base, ...migratable(base, cpu), ...switches(request), ...own, ...featuresOf(cpu)]
   return optionsOnly(['-cpu', parts.join(',')])
 }
 
@@ -38,16 +30,19 @@ function baseModel(request: CommandLineRequest, cpu: CpuDef | undefined): string
     case 'maximum':
       return 'max'
     case 'host-model':
-      return request.accelerator === 'kvm' ? hostModel(request) : 'max'
+      // Where no named model is near, the host's own CPU is nearest to it.
+      return request.hostModel?.model ?? (request.accelerator === 'kvm' ? 'host' : 'max')
     case 'custom':
       return customModel(request, cpu)
   }
 }
 
-// On a host where no named model is whole (an unusual or a virtual CPU) the host's own CPU is nearest to it.
-function hostModel({ caps, hostCpuVendor }: CommandLineRequest): string {
-  const usable = new Set(caps.cpuModels.filter((model) => model.usable).map(({ name }) => name))
-  return modelsByVendor[hostCpuVendor]?.split(' ').find((name) => usable.has(name)) ?? 'host'
+/** What the host has beyond its model, and lacks of it. */
+function hostFeatures(cpu: CpuDef | undefined, hostModel: HostModel | null): readonly string[] {
+  if (cpu?.mode !== 'host-model') return []
+  return (hostModel?.features ?? []).map(
+    ({ name, policy }) => `${word(qemuFeatureName(name), 'cpu')}=${onOff(policies[policy])}`,
+  )
 }
 
 function customModel({ caps }: CommandLineRequest, cpu: CpuDef | undefined): string {

@@ -1,3 +1,4 @@
+import type { HostModel } from '../conf/best-x86-model.ts'
 import type { ClockDef } from '../conf/clock-def.ts'
 import type { DeviceAddress } from '../conf/device-info.ts'
 import type { DomainDef } from '../conf/domain-def.ts'
@@ -12,8 +13,8 @@ export interface CommandLineRequest {
   readonly definition: DomainDef
   readonly caps: EmulatorFacts
   readonly accelerator: 'kvm' | 'tcg'
-  /** Vendor of the host's CPU as /proc/cpuinfo has it. */
-  readonly hostCpuVendor: string
+  /** What CPU mode `host-model` means; null where it has no name. */
+  readonly hostModel: HostModel | null
   readonly disks: readonly DiskChain[]
   /** Ports for those screens that leave theirs open, in their order. */
   readonly vncPorts: readonly number[]

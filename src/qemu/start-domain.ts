@@ -71,8 +71,7 @@ export async function startDomain(
   const directory = domainDirectory(context.runDirectory, uuid)
   const monitorPath = monitorPathOf(context.runDirectory, uuid)
   const paths = { directory, monitor: monitorPath, pidFile: join(directory, 'qemu.pid') }
-  const hostCpuVendor = context.host.cpu().vendor
-  const args = buildCommandLine({ ...request, accelerator, hostCpuVendor, paths, nowMs: Date.now() })
+  const args = buildCommandLine({ ...request, accelerator, paths, nowMs: Date.now() })
   if (existsSync(directory)) refuseSecondProcess(request, context, monitorPath)
   await freshDirectory(directory, { parent: context.runDirectory, user: context.user })
   const headline = `${new Date().toISOString()} starting ${[caps.binary, ...args].map(quoted).join(' ')}`

@@ -6,6 +6,7 @@ import { never, QemuKit, testEmulator } from '../support/qemu-kit.ts'
 import { requireTool } from '../support/require-tool.ts'
 
 const present = requireTool('qemu-system-x86') && requireTool('qemu-utils')
+const kvm = requireTool('kvm')
 const uuid = '00000000-0000-4000-8000-0000000000ac'
 
 interface Row {
@@ -34,6 +35,7 @@ const rows: readonly (readonly [what: string, row: Row])[] = [
   ],
   ['maximum', { body: "<cpu mode='maximum'/>" }],
   ['host-model', { body: "<cpu mode='host-model'/>" }],
+  ['host-model of the processor', { type: 'kvm', body: "<cpu mode='host-model'/>" }],
   [
     'a topology with offline CPUs',
     { body: "<vcpu current='1'>4</vcpu><cpu><topology sockets='1' dies='1' cores='2' threads='2'/></cpu>" },
@@ -236,10 +238,10 @@ describe.skipIf(!present)('real QEMU accepts the command line', () => {
     await kit[Symbol.asyncDispose]()
   })
 
-  test.each(rows)('of %s', async (what, row) => {
-    const { machine = 'q35', body = '', devices = '', disks = [], vncPorts = [] } = row
+  test.each(rows.filter(([, { type }]) => type !== 'kvm' || kvm))('of %s', async (what, row) => {
+    const { machine = 'q35', type = 'qemu', body = '', devices = '', disks = [], vncPorts = [] } = row
     const os = what === 'boot menu' ? "<bootmenu enable='yes' timeout='100'/>" : ''
-    const xml = `<domain type='qemu'><name>accepts</name><uuid>${uuid}</uuid><memory unit='MiB'>64</memory>
+    const xml = `<domain type='${type}'><name>accepts</name><uuid>${uuid}</uuid><memory unit='MiB'>64</memory>
       ${body.includes('<vcpu') ? '' : '<vcpu>1</vcpu>'}<os><type arch='x86_64' machine='${machine}'>hvm</type>${os}</os>${body}
       <devices><emulator>${testEmulator}</emulator>${devices.replaceAll('DISK', kit.image('disk.qcow2'))}</devices></domain>`
     const chains = disks.map((target): DiskChain => {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { completeDomain } from '../../src/conf/complete-domain.ts'
 import type { DomainDef } from '../../src/conf/domain-def.ts'
 import type { EmulatorFacts } from '../../src/conf/emulator-facts.ts'
+import { hostModelOf } from '../../src/conf/host-model.ts'
 import { parseDomain } from '../../src/conf/parse-domain.ts'
 import type {
   DiskChain,
@@ -138,7 +139,9 @@ export class QemuKit implements AsyncDisposable {
     const caps = factsOf(probe)
     const definition = definitionOf(xml, caps)
     const { uuid = '', name } = definition
-    return { uuid, name, definition, caps, identity: probe.facts, disks, vncPorts }
+    const accelerator = definition.type === 'kvm' ? 'kvm' : 'tcg'
+    const hostModel = definition.cpu?.mode === 'host-model' ? hostModelOf(probe.capabilities, accelerator) : null
+    return { uuid, name, definition, caps, identity: probe.facts, hostModel, disks, vncPorts }
   }
 
   /** Lets the QEMU user use the images of a request. */

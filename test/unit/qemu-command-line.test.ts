@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { EmulatorFacts } from '../../src/conf/emulator-facts.ts'
+import type { HostModel } from '../../src/conf/best-x86-model.ts'
 import type { DiskChain } from '../../src/driver/driver.ts'
 import { buildCommandLine } from '../../src/qemu/command-line.ts'
 import { optionText } from '../../src/qemu/command-line-parts.ts'
@@ -32,8 +33,18 @@ interface Given {
   readonly devices?: string
   readonly disks?: readonly DiskChain[]
   readonly vncPorts?: readonly number[]
-  readonly hostCpuVendor?: string
+  readonly hostModel?: HostModel
   readonly directory?: string
+}
+
+const hostModel: HostModel = {
+  model: 'Haswell',
+  vendor: 'Intel',
+  features: [
+    { policy: 'require', name: 'pclmuldq' },
+    { policy: 'require', name: 'fxsr_opt' },
+    { policy: 'disable', name: 'rtm' },
+  ],
 }
 
 function build(given: Given): readonly string[] {
@@ -46,7 +57,7 @@ function build(given: Given): readonly string[] {
     definition: definitionOf(xml, facts),
     caps: facts,
     accelerator: type === 'kvm' ? 'kvm' : 'tcg',
-    hostCpuVendor: given.hostCpuVendor ?? 'AuthenticAMD',
+    hostModel: given.hostModel ?? null,
     disks: given.disks ?? [],
     vncPorts: given.vncPorts ?? [],
     paths: { directory, monitor: `${directory}/monitor.sock`, pidFile: `${directory}/qemu.pid` },
@@ -110,9 +121,13 @@ describe('buildCommandLine()', () => {
     [{ body: "<cpu mode='host-passthrough'/>" }, 'host,migratable=on'],
     [{ type: 'qemu', body: "<cpu mode='maximum'/>" }, 'max,migratable=on'],
     [{ type: 'qemu', body: "<cpu mode='host-model'/>" }, 'max'],
-    [{ body: "<cpu mode='host-model'/>" }, 'EPYC'],
-    [{ body: "<cpu mode='host-model'/>", hostCpuVendor: 'GenuineIntel' }, 'Haswell'],
-    [{ body: "<cpu mode='host-model'/>", hostCpuVendor: 'Unheard' }, 'host'],
+    [{ body: "<cpu mode='host-model'/>" }, 'host'],
+    [
+      { body: "<cpu mode='host-model'><feature policy='disable' name='pcid'/></cpu>", hostModel },
+      'Haswell,pclmulqdq=on,fxsr-opt=on,rtm=off,pcid=off',
+    ],
+    [{ type: 'qemu', body: "<cpu mode='host-model'/>", hostModel }, 'Haswell,pclmulqdq=on,fxsr-opt=on,rtm=off'],
+    [{ body: "<cpu mode='host-passthrough'/>", hostModel }, 'host,migratable=on'],
     [{}, 'qemu64'],
     [
       {

@@ -32,6 +32,7 @@ export function startRequest(disks: Readonly<Record<string, readonly number[]>> 
     definition,
     caps: { ...probe, capsId: 'caps', version: BigInt(probe.version), machines: [], flags: new Set() },
     identity: probe.facts,
+    hostModel: null,
     disks: Object.entries(disks).map(([target, indexes]) => ({ target, readOnly: false, layers: indexes.map(layer) })),
     vncPorts: [],
   }
