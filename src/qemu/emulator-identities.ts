@@ -86,7 +86,7 @@ export class EmulatorIdentities {
   /** Identity of a binary and of the program that ran behind it, which is another one where the binary is a wrapper. Throws Fault when it cannot be read. */
   read(binary: string, executable: ExecutableFile | null = null): EmulatorIdentity {
     try {
-      const resolvedPath = realpathSync(binary)
+      const resolvedPath = realpathSync.native(binary)
       const stats = regularFile(resolvedPath)
       const modules = this.#firstModuleDirectory()
       const executablePath = executable?.path ?? resolvedPath
@@ -181,7 +181,7 @@ export class EmulatorIdentities {
   #file(recorded: EmulatorIdentity, binary: string): Staleness | null {
     const was = describeFile(recorded)
     try {
-      const resolvedPath = realpathSync(binary)
+      const resolvedPath = realpathSync.native(binary)
       const file = fileFacts(regularFile(resolvedPath))
       const isWrapper = recorded.executablePath !== recorded.resolvedPath
       if (sameFile(file, recorded) && (!isWrapper || isUntouched(recorded))) return null

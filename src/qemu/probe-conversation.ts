@@ -32,7 +32,11 @@ export class ProbeConversation {
 
   /** Reads JSON objects, separated by one empty line, command and answer in turn. Throws Fault naming the message that is neither. */
   static parse(text: string): ProbeConversation {
-    const messages = text.split(/\n[ \t]*\n+/).filter((part) => part.trim() !== '')
+    return ProbeConversation.of(text.split(/\n[ \t]*\n+/).filter((part) => part.trim() !== ''))
+  }
+
+  /** The same from the messages one by one. */
+  static of(messages: readonly string[]): ProbeConversation {
     if (messages.length % 2 !== 0)
       throw new Fault('invalid_arg', 'Cannot read the conversation: the last question has no answer')
     const sections: Exchange[][] = []

@@ -60,7 +60,7 @@ export async function probeEmulator(binary: string, options: ProbeOptions): Prom
   try {
     const executable = await interviewBoth(run)
     const conversation = recording.text
-    const answers = deriveAnswers(ProbeConversation.parse(conversation))
+    const answers = deriveAnswers(ProbeConversation.of(recording.messages))
     const facts = identities.read(binary, executable)
     // Replaced in the middle: the answers may be those of either file.
     if (

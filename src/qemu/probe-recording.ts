@@ -20,6 +20,11 @@ export class ProbeRecording {
     return section
   }
 
+  /** Commands and answers in turn, as they were said. */
+  get messages(): readonly string[] {
+    return this.#sections.flatMap((section) => section.messages)
+  }
+
   /** The whole conversation. */
   get text(): string {
     return `${this.#sections.flatMap((section) => section.texts()).join('\n\n')}\n`
@@ -34,6 +39,11 @@ export class RecordedSection {
   /** In characters. */
   get size(): number {
     return this.#size
+  }
+
+  /** Commands and answers in turn, as they were said. */
+  get messages(): readonly string[] {
+    return this.#messages
   }
 
   /** Takes the next command with its answer, as JSON text. */

@@ -26,11 +26,11 @@ import {
   startJob,
 } from './block-jobs.ts'
 import type { DomainSession } from './domain-session.ts'
+import { EmulatorDirectories } from './emulator-directories.ts'
 import { EmulatorIdentities } from './emulator-identities.ts'
 import { defaultEndLimits, type EndLimits, endProcess } from './end-process.ts'
 import { FactQueue } from './fact-queue.ts'
 import { FileHashes } from './file-hashes.ts'
-import { defaultEmulatorDirectories, findEmulators } from './find-emulators.ts'
 import { probeEmulator } from './probe-emulator.ts'
 import { probeBuild } from './probe-questions.ts'
 import { findUnrecordedDomain, reattachDomain } from './reattach-domain.ts'
@@ -66,6 +66,7 @@ export class QemuDriver implements Driver {
   readonly build: string
   readonly #options: QemuDriverOptions
   readonly #identities: EmulatorIdentities
+  readonly #directories: EmulatorDirectories
   readonly #sessions = new Map<string, DomainSession>()
   readonly #starting = new Set<string>()
   readonly #facts = new FactQueue()
@@ -76,6 +77,7 @@ export class QemuDriver implements Driver {
     this.#options = options
     const { host, moduleDirectories, version } = options
     this.build = version === undefined ? probeBuild : `${version} ${probeBuild}`
+    this.#directories = new EmulatorDirectories(options.emulatorDirectories)
     this.#identities = new EmulatorIdentities({
       host,
       hashes: new FileHashes(),
@@ -86,7 +88,7 @@ export class QemuDriver implements Driver {
   }
 
   async listEmulators(): Promise<readonly string[]> {
-    return await findEmulators(this.#options.emulatorDirectories ?? defaultEmulatorDirectories)
+    return this.#directories.find()
   }
 
   async probe(binary: string, signal: AbortSignal): Promise<EmulatorProbe> {

@@ -14,7 +14,13 @@ const entryShape = v.object({
   values: v.optional(v.array(v.string())),
   features: v.optional(v.array(v.string())),
 })
-const reply = v.array(entryShape)
+/** Entries have other members besides; a reply has a thousand of them, of which some dozens are ever looked at, and those are then read. */
+const reply = v.array(
+  v.custom<{ readonly name: string }>(
+    (entry) => typeof entry === 'object' && entry !== null && 'name' in entry && typeof entry.name === 'string',
+  ),
+)
+const command = 'query-qmp-schema'
 
 type Entry = v.InferOutput<typeof entryShape>
 
@@ -23,18 +29,19 @@ type Entry = v.InferOutput<typeof entryShape>
  * member, `+name` a variant, `^name` a value of an enumeration, `$name` a feature. Arrays and alternates are looked through.
  */
 export class SchemaPaths {
-  readonly #entries: ReadonlyMap<string, Entry>
+  readonly #unread: ReadonlyMap<string, unknown>
+  readonly #entries = new Map<string, Entry>()
 
   /** Throws Fault where the answer is no schema. */
   constructor(value: unknown) {
-    const entries = parseQmpValue(value, { shape: reply, of: 'query-qmp-schema' })
-    this.#entries = new Map(entries.map((entry) => [entry.name, entry]))
+    const entries = parseQmpValue(value, { shape: reply, of: command })
+    this.#unread = new Map(entries.map((entry) => [entry.name, entry]))
   }
 
-  /** Whether the schema has the path. */
+  /** Whether the schema has the path. Throws Fault where an entry on it cannot be read. */
   has(path: string): boolean {
     const [name = '', ...steps] = path.split('/')
-    const root = this.#entries.get(name)
+    const root = this.#entry(name)
     if (root === undefined || (root['meta-type'] !== 'command' && root['meta-type'] !== 'event')) return false
     const [side, ...rest] = steps
     if (side === undefined) return true
@@ -43,8 +50,16 @@ export class SchemaPaths {
     return type !== undefined && this.#walk(type, rest)
   }
 
+  #entry(name: string): Entry | undefined {
+    const known = this.#entries.get(name)
+    if (known !== undefined || !this.#unread.has(name)) return known
+    const entry = parseQmpValue(this.#unread.get(name), { shape: entryShape, of: command })
+    this.#entries.set(name, entry)
+    return entry
+  }
+
   #walk(type: string, steps: readonly string[]): boolean {
-    const entry = this.#entries.get(type)
+    const entry = this.#entry(type)
     if (entry === undefined) return false
     const [step, ...rest] = steps
     if (step === undefined) return true
