@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { deriveAnswers } from '../../src/qemu/derive-answers.ts'
@@ -76,6 +76,21 @@ describe.skipIf(!present)('a look-up of capabilities', () => {
     // Another emulator in its place is tried again.
     kit.script(`qemu-${mode}`, avr)
     expect((await kit.look(binary)).facts.arch).toBe('avr')
+  })
+
+  test('of an emulator that hangs delays that of no other', async () => {
+    const place = join(kit.directory, 'pid')
+    mkdirSync(place)
+    chmodSync(place, 0o777)
+    const hanging = kit.script('qemu-hang', `/bin/sh -c 'echo $$ > ${place}/hang; exec sleep 60'`)
+    const bad = kit.look(hanging)
+    bad.catch(() => undefined)
+    for (const good of [avr, kit.script('qemu-good', avr)]) expect((await kit.look(good)).facts.arch).toBe('avr')
+    const pid = Number(readFileSync(join(place, 'hang'), 'utf8'))
+    // It still hangs: nobody gave it up to get on.
+    expect(process.kill(pid, 'SIGKILL')).toBe(true)
+    await expect(bad).rejects.toThrow(/ended with signal SIGKILL/)
+    expect(await kit.facts('EmulatorProbeFailed')).toHaveLength(1)
   })
 
   test.each([
