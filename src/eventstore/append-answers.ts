@@ -1,3 +1,4 @@
+import { WrongExpectedRevisionError } from './append-errors.ts'
 import type { LogHead } from './recorded-event.ts'
 import type { AppendRequest, StagedAppend } from './stager.ts'
 import { WriterStats } from './writer-stats.ts'
@@ -5,6 +6,7 @@ import { WriterStats } from './writer-stats.ts'
 /** Answers appends, and counts what they were told. */
 export class AppendAnswers {
   readonly stats = new WriterStats()
+  readonly #late: (() => void)[] = []
 
   /** Tells those who are in the log; `head` is its end. */
   resolve(staged: readonly StagedAppend[], head: LogHead): void {
@@ -34,5 +36,22 @@ export class AppendAnswers {
   reject(request: AppendRequest, error: unknown): void {
     this.stats.refuse(error)
     request.reject(error)
+  }
+
+  /**
+   * Refuses a request now; where a revision was not the expected one that may be for what the batch itself holds, so then when it is
+   * known what became of that: whoever reads the stream and asks again finds it.
+   */
+  rejectOrLater(request: AppendRequest, error: unknown, { isBatchEmpty }: { readonly isBatchEmpty: boolean }): void {
+    if (isBatchEmpty || !(error instanceof WrongExpectedRevisionError)) this.reject(request, error)
+    else this.#late.push(() => this.reject(request, error))
+  }
+
+  /** Takes those who are to be refused with the batch; what is returned tells them. */
+  takeLate(): () => void {
+    const late = this.#late.splice(0)
+    return () => {
+      for (const tell of late) tell()
+    }
   }
 }

@@ -1,3 +1,4 @@
+import { setImmediate as nextRound } from 'node:timers/promises'
 import { FencedError, InvalidAppendError, LogClosedError, LogUnavailableError } from './append-errors.ts'
 import { AppendAnswers } from './append-answers.ts'
 import { AppendQueue } from './append-queue.ts'
@@ -10,6 +11,7 @@ import type { Amount } from './event-store-stats.ts'
 import type { LogNames } from './log-names.ts'
 import type { Partitions } from './partitions.ts'
 import { messageOf } from './postgres-failure.ts'
+import type { RecentReads } from './recent-reads.ts'
 import type { LogHead } from './recorded-event.ts'
 import type { RequestBook } from './request-book.ts'
 import type { AppendRequest, StagedAppend, Stager } from './stager.ts'
@@ -32,6 +34,8 @@ export interface CommitWriterParts {
   readonly alarm: (alarm: LogAlarm) => void
   /** Is told of each commit after the participants and before the callers. */
   readonly publish: (commit: Commit) => void
+  /** Is told which commit is under way. */
+  readonly recent: RecentReads
   readonly epoch: number
   readonly head: LogHead
   readonly tree: TreeFront
@@ -200,6 +204,7 @@ export class CommitWriter {
     if (batch.events.length === 0) {
       this.#answer()
       this.#replies.resolve(staged, this.#head)
+      await nextRound() // whoever is refused and asks again at once must not keep everybody else out
       return
     }
     let plan: CommitPlan
@@ -211,9 +216,11 @@ export class CommitWriter {
       const sentMs = performance.now()
       const sending = this.#send(statements, { plan, staged })
       this.#answer() // the database works meanwhile
+      this.#parts.recent.sent(batch)
       outcome = await sending
       if (outcome.kind === 'committed') this.#replies.stats.commit(batch.events.length, performance.now() - sentMs)
     } catch (error) {
+      this.#parts.recent.settled(batch)
       this.#drop(staged, new LogUnavailableError(this.#parts.nowUs(), messageOf(error), { cause: error }))
       return
     }
@@ -226,7 +233,9 @@ export class CommitWriter {
   ): Promise<Outcome> {
     const giveUp = this.#replies.doubter(staged)
     const left = (error: LogUnavailableError) => {
+      this.#parts.recent.left()
       this.#refuseQueue(error)
+      this.#replies.takeLate()()
       this.#endTurn()
     }
     return this.#parts.sender.send({ statements, before: this.#head, after: plan.head, left, giveUp })
@@ -239,12 +248,14 @@ export class CommitWriter {
     await withTimeLimit(partitions.ensure(position), { ms: limits.commitTimeoutMs, what: 'making a partition' })
   }
 
-  /** Stages what waits until the batch is full; what is refused is settled here. */
+  /** Stages what waits, not what comes meanwhile, until the batch is full. */
   async #fill(batch: Batch): Promise<readonly StagedAppend[]> {
     const { limits, stager } = this.#parts
     const staged: StagedAppend[] = []
     await this.#whileAnswering(stager.prepare(batch, this.#queue.upTo(limits.batchEvents)))
-    for (let request = this.#queue.first; request !== undefined; request = this.#queue.first) {
+    let waiting = this.#queue.length
+    for (let request = this.#queue.first; request !== undefined && waiting > 0; request = this.#queue.first) {
+      waiting -= 1
       if (staged.length > 0 && (request.alone || staged[0]?.request.alone === true)) break
       this.#queue.shift()
       try {
@@ -256,7 +267,7 @@ export class CommitWriter {
         }
         staged.push(staging.append)
       } catch (error) {
-        this.#replies.reject(request, error)
+        this.#replies.rejectOrLater(request, error, { isBatchEmpty: batch.events.length === 0 })
       }
       if (batch.events.length >= limits.batchEvents || batch.bytes >= limits.batchBytes) break
     }
@@ -275,15 +286,21 @@ export class CommitWriter {
   }
 
   #conclude({ outcome, plan, batch, staged }: Conclusion): void {
+    const { recent } = this.#parts
+    if (outcome.kind !== 'committed') recent.settled(batch)
     switch (outcome.kind) {
-      case 'committed':
+      case 'committed': {
         this.#orFence(() => this.#committed(plan, batch))
+        const tellLate = this.#replies.takeLate()
         this.#answers.push(() => {
           const { commitNo, recordedAtUs } = plan.head
           this.#orFence(() => this.#parts.publish({ commitNo, recordedAtUs, events: batch.events }))
+          recent.settled(batch)
           this.#replies.resolve(staged, this.#head)
+          tellLate()
         })
         return
+      }
       case 'refused':
         return this.#drop(
           staged,
@@ -343,6 +360,7 @@ export class CommitWriter {
   }
 
   #dropParts(): void {
+    this.#replies.takeLate()()
     for (const participant of this.#parts.participants) participant.dropped()
   }
 

@@ -24,6 +24,12 @@ const overheadBytes = 400
 export class EventRing {
   readonly #limits: RingLimits
   #events: (RecordedEvent | undefined)[] = []
+  /** Of each event the number, counted from the last restart, of the one before it in its stream; -1 where none was held. */
+  #previous: number[] = []
+  /** The number of the newest event of each stream that has one here. */
+  #newest = new Map<string, number>()
+  /** The number of the event at index 0. */
+  #base = 0
   /** Index of the oldest event still held: what is before it was let go. */
   #from = 0
   #bytes = 0
@@ -59,6 +65,9 @@ export class EventRing {
   restart(next: bigint | null): void {
     this.#next = next
     this.#events = []
+    this.#previous = []
+    this.#newest = new Map()
+    this.#base = 0
     this.#from = 0
     this.#bytes = 0
     for (const waits of [this.#waits, ...this.#streamWaits.values()]) wakeAll(waits, null)
@@ -72,6 +81,9 @@ export class EventRing {
         throw new LogCorruptError(`Cannot follow the log: position ${event.position} comes where ${this.#next} is next`)
       }
       this.#next = event.position + 1n
+      const number = this.#base + this.#events.length
+      this.#previous.push(this.#newest.get(event.stream) ?? -1)
+      this.#newest.set(event.stream, number)
       this.#events.push(event)
       this.#bytes += bytesOf(event)
     }
@@ -92,6 +104,29 @@ export class EventRing {
     if (this.#next === null || position + 1n >= this.#next) return []
     const start = this.#events.length - Number(this.#next - position - 1n)
     return this.#events.slice(start, start + most).filter((event) => event !== undefined)
+  }
+
+  /** The last revision of a stream; null where none of its events is held. */
+  endOf(stream: string): bigint | null {
+    const number = this.#newest.get(stream)
+    return number === undefined ? null : (this.#events[number - this.#base]?.revision ?? null)
+  }
+
+  /** The events of a stream from a revision on, oldest first. Null where not all of them are held, or they are more than so many. */
+  streamTail(
+    stream: string,
+    { from, most }: { readonly from: bigint; readonly most: number },
+  ): readonly RecordedEvent[] | null {
+    const tail: RecordedEvent[] = []
+    let number = this.#newest.get(stream) ?? -1
+    while (tail.length < most) {
+      const event = this.#events[number - this.#base]
+      if (event === undefined) return null
+      if (event.revision >= from) tail.push(event)
+      if (event.revision <= from) return tail.reverse()
+      number = this.#previous[number - this.#base] ?? -1
+    }
+    return null
   }
 
   /** Waits for the next event, or the next one of a stream. */
@@ -125,13 +160,18 @@ export class EventRing {
     const { ringEvents, ringBytes } = this.#limits
     while (this.size > 0 && (this.size > ringEvents || this.#bytes > ringBytes)) {
       const oldest = this.#events[this.#from]
-      if (oldest !== undefined) this.#bytes -= bytesOf(oldest)
+      if (oldest !== undefined) {
+        this.#bytes -= bytesOf(oldest)
+        if (this.#newest.get(oldest.stream) === this.#base + this.#from) this.#newest.delete(oldest.stream)
+      }
       this.#events[this.#from] = undefined
       this.#from += 1
     }
     // The places of those let go are given back now and then, so that each event is moved about once.
     if (this.#from > 1_024 && this.#from > this.#events.length / 2) {
       this.#events = this.#events.slice(this.#from)
+      this.#previous = this.#previous.slice(this.#from)
+      this.#base += this.#from
       this.#from = 0
     }
   }

@@ -12,6 +12,7 @@ import type { LogReader, ReadAllOptions, ReadStreamOptions } from './log-reader.
 import { type HeadHints, LogTail } from './log-tail.ts'
 import { type Passage, passages, revisionPages } from './passages.ts'
 import type { Direction, Span } from './read-statements.ts'
+import type { RecentReads } from './recent-reads.ts'
 import type { RecordedEvent } from './recorded-event.ts'
 import { RetryPatience } from './retry-patience.ts'
 import type { Delivery, SubscribeOptions, SubscribeStreamOptions } from './subscription.ts'
@@ -20,6 +21,8 @@ import type { Delivery, SubscribeOptions, SubscribeStreamOptions } from './subsc
 export interface LiveSource {
   readonly live?: LiveLog
   readonly hints?: HeadHints
+  /** Where this process is the writer: small reads of streams out of memory. */
+  readonly recent?: RecentReads
 }
 
 const defaultCheckpointEvery = 4_096
@@ -29,12 +32,14 @@ export class LogReads implements LogReader {
   readonly #pool: pg.Pool
   readonly #rows: EventRows
   readonly #live: LiveLog
+  readonly #recent: RecentReads | null
   readonly #open = new Set<Ending>()
   #isClosed = false
 
   constructor(pool: pg.Pool, source: LiveSource = {}) {
     this.#pool = pool
     this.#rows = new EventRows(pool)
+    this.#recent = source.recent ?? null
     this.#live = source.live ?? new LogTail(this.#rows, { limits: defaultLimits, hints: source.hints })
   }
 
@@ -120,15 +125,15 @@ export class LogReads implements LogReader {
   async *#streamPages(stream: string, options: ReadStreamOptions): AsyncGenerator<readonly RecordedEvent[], void> {
     const { direction = 'forwards', maxCount = Infinity } = options
     if (!(maxCount > 0)) return
+    const held = this.#recent === null ? null : await this.#recent.read(stream, (end) => spanOf(end, options))
+    if (held !== null) {
+      yield direction === 'forwards' ? held : held.toReversed()
+      return
+    }
     const end = await this.#rows.streamEnd(stream)
     if (end === null) return
-    const from = options.from ?? (direction === 'forwards' ? 0n : end.revision)
-    const span =
-      direction === 'forwards'
-        ? { first: atLeastZero(from), last: end.revision }
-        : { first: 0n, last: from < end.revision ? from : end.revision }
-    const wanted = firstOf(span, { maxCount, direction })
-    yield* revisionPages(this.#rows, { streamId: end.streamId, span: wanted, direction })
+    const { streamId, revision } = end
+    yield* revisionPages(this.#rows, { streamId, span: spanOf(revision, options), direction })
   }
 
   async *#passagesAfter(after: bigint, filter: LogFilter | undefined): AsyncGenerator<Passage, void> {
@@ -183,6 +188,13 @@ async function* limited(
     left -= events.length
     if (left <= 0) return
   }
+}
+
+/** The revisions that a read of a stream wants whose last one is `end`. */
+function spanOf(end: bigint, { direction = 'forwards', maxCount = Infinity, from }: ReadStreamOptions): Span {
+  const last = direction === 'forwards' || from === undefined || from > end ? end : from
+  const span = { first: direction === 'forwards' ? atLeastZero(from) : 0n, last }
+  return firstOf(span, { maxCount, direction })
 }
 
 /** The part of a span where a read that wants so many begins. */

@@ -33,6 +33,7 @@ import { clientConfig } from './postgres-client.ts'
 import { postgresFailure } from './postgres-failure.ts'
 import { openedWrites, thisProcess } from './opened-by.ts'
 import type { LogHead, StreamWrite } from './recorded-event.ts'
+import { RecentReads } from './recent-reads.ts'
 import { RequestBook } from './request-book.ts'
 import { RequestPruner } from './request-pruner.ts'
 import { Stager } from './stager.ts'
@@ -116,6 +117,7 @@ class Opening {
   readonly #pool: pg.Pool
   readonly #session: WriterSession
   readonly #live: WriterLive
+  readonly #recent: RecentReads
   readonly #reads: LogReads
   readonly #names: LogNames
   readonly #memos: StateMemos
@@ -140,7 +142,9 @@ class Opening {
     const onLost = (error: Error) => this.#writer?.connectionLost(error)
     this.#session = new WriterSession({ address: options.address, holder: this.#holder, onLost })
     this.#live = new WriterLive(this.#limits)
-    this.#reads = new LogReads(this.#pool, { live: this.#live })
+    const isWriter = () => this.#writer !== null && this.#writer.refusal === null
+    this.#recent = new RecentReads(this.#live.ring, isWriter)
+    this.#reads = new LogReads(this.#pool, { live: this.#live, recent: this.#recent })
     this.#names = new LogNames(this.#pool, this.#limits)
     this.#memos = new StateMemos(this.#reads, this.#limits)
     this.#requests = new RequestBook(this.#pool, this.#limits)
@@ -256,6 +260,7 @@ class Opening {
         this.#live.ring.push(commit.events)
         listeners.publish(commit)
       },
+      recent: this.#recent,
       epoch: head.epoch,
       ...{ memos, requests, partitions, participants, limits, nowUs, alarm, head, tree },
     })
