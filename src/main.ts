@@ -20,6 +20,8 @@ import type { Config } from './config.ts'
 import { connectionFacts, describeHost } from './describe-host.ts'
 import { newFact } from './events/catalogue.ts'
 import { nodeStream } from './events/stream-names.ts'
+import { localHostFiles } from './host/host-files.ts'
+import { readThreadMonitors } from './host/read-thread-monitors.ts'
 import { observeHost } from './observe-host.ts'
 import type { Database } from './open-database.ts'
 import { type OpenLog, openLog } from './open-log.ts'
@@ -147,6 +149,7 @@ class RunningDaemon implements Daemon {
           definition: (domain, { inactive }) =>
             inactive ? nextDefinition(host, domain) : liveDefinition(host, domain),
           sample: (uuid) => this.#sampler.latest(uuid)?.sample ?? null,
+          monitors: ({ run }) => (run === null ? [] : readThreadMonitors(localHostFiles, run.pid)),
           blockInfo: (domain, disk) => blockInfo(host, domain, disk),
           jobProgress: (jobId) => progressOf(this.#progress, jobId),
         },

@@ -50,6 +50,22 @@ export interface NodeInfo {
   readonly threads: number
 }
 
+/** What is measured of some virtual CPUs of a domain together. */
+export interface ThreadMonitor {
+  readonly name: string
+  /** Numbers of the virtual CPUs, ascending. */
+  readonly vcpus: readonly number[]
+  readonly banks: readonly MonitoredBank[]
+}
+
+/** Figures of a last-level cache and of the memory behind it, in bytes: what is held now, and what was moved since its measuring began. Null where not measured. */
+export interface MonitoredBank {
+  readonly id: number
+  readonly occupancyBytes: bigint | null
+  readonly localBytes: bigint | null
+  readonly totalBytes: bigint | null
+}
+
 /** Processes of this machine, told apart by more than their pid. */
 export interface ProcessTable {
   bootId(): string

@@ -4,7 +4,7 @@ import type { ProjectionControl } from '../commands/projection-control.ts'
 import type { DomainView, Reads, ReadTexts } from '../commands/reads.ts'
 import type { DomainDef } from '../conf/domain-def.ts'
 import type { DomainSample } from '../driver/driver.ts'
-import type { NodeInfo } from '../driver/host-facts.ts'
+import type { NodeInfo, ThreadMonitor } from '../driver/host-facts.ts'
 import type { ReplayReport } from '../readmodel/replay-check.ts'
 import type { ServedDriver } from './connection-uri.ts'
 
@@ -44,6 +44,8 @@ export interface DomainFacts {
   definition(domain: DomainView, options: { readonly inactive: boolean }): DomainDef | Promise<DomainDef>
   /** The last reading of a running domain, null before the first one. */
   sample(uuid: string): DomainSample | null
+  /** What the host measures of a running domain's virtual CPUs, read now; nothing where it measures nothing. */
+  monitors(domain: DomainView): readonly ThreadMonitor[]
   /** Sizes of a disk's active image, by target or path. Throws Fault `invalid_arg` when the domain has no such disk. */
   blockInfo(domain: DomainView, disk: string): BlockInfo | Promise<BlockInfo>
   /** Progress of a block job as it was last heard, null when nothing was heard yet. */

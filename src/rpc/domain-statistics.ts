@@ -1,6 +1,7 @@
 import type { DomainView, Reads } from '../commands/reads.ts'
 import type { DomainDef } from '../conf/domain-def.ts'
 import type { DiskSample, DomainSample } from '../driver/driver.ts'
+import type { MonitoredBank, ThreadMonitor } from '../driver/host-facts.ts'
 import type { TypedParameter } from '../protocol/typed-parameter.ts'
 import { stateNumbers } from './state-numbers.ts'
 
@@ -11,7 +12,12 @@ export interface StatisticsSource {
   readonly chains: ReturnType<Reads['chains']>
   /** Null while the domain is shut off, or was not sampled yet: figures that only a sample has are left out. */
   readonly sample: DomainSample | null
+  /** What the host measures of the virtual CPUs. */
+  readonly monitors: readonly ThreadMonitor[]
 }
+
+/** Those of `virDomainStatsTypes` that tell what the host measures. */
+const monitoredGroups = { cpu: 2, memory: 256 } as const
 
 /** Groups of `virDomainStatsTypes` that are served, in the order in which they are answered. */
 const groups: readonly (readonly [
@@ -19,20 +25,26 @@ const groups: readonly (readonly [
   parameters: (source: StatisticsSource) => readonly TypedParameter[],
 ])[] = [
   [1, stateParameters],
-  [2, cpuParameters],
+  [monitoredGroups.cpu, cpuParameters],
   [4, balloonParameters],
   [8, vcpuParameters],
   [16, interfaceParameters],
   [32, blockParameters],
+  [monitoredGroups.memory, memoryParameters],
 ]
 
-/** All groups that exist; perf, iothread, memory, dirty rate and vm figures are not taken. */
+/** All groups that exist; perf, iothread, dirty rate and vm figures are not taken. */
 export const servedStatistics = groups.reduce((flags, [flag]) => flags | flag, 0)
 
 /** The figures of one domain; no group asked for means all of them. */
 export function domainStatistics(source: StatisticsSource, wanted: number): readonly TypedParameter[] {
   const flags = wanted === 0 ? servedStatistics : wanted
   return groups.flatMap(([flag, parameters]) => ((flags & flag) === 0 ? [] : parameters(source)))
+}
+
+/** Whether groups are asked for that need what the host measures; no group asked for means all of them. */
+export function wantsMonitors(wanted: number): boolean {
+  return wanted === 0 || (wanted & (monitoredGroups.cpu | monitoredGroups.memory)) !== 0
 }
 
 function int(field: string, value: number): TypedParameter {
@@ -56,13 +68,79 @@ function stateParameters({ domain }: StatisticsSource): readonly TypedParameter[
   return [int('state.state', state), int('state.reason', reason)]
 }
 
-function cpuParameters({ sample }: StatisticsSource): readonly TypedParameter[] {
-  if (sample === null) return []
-  return [
-    ullong('cpu.time', sample.cpuTimeNs),
-    ullong('cpu.user', sample.userTimeNs),
-    ullong('cpu.system', sample.systemTimeNs),
-  ]
+function cpuParameters({ sample, monitors }: StatisticsSource): readonly TypedParameter[] {
+  const times =
+    sample === null
+      ? []
+      : [
+          ullong('cpu.time', sample.cpuTimeNs),
+          ullong('cpu.user', sample.userTimeNs),
+          ullong('cpu.system', sample.systemTimeNs),
+        ]
+  return [...times, ...cacheMonitors(monitors)]
+}
+
+/** The figure goes over the wire in 32 bits. */
+const maxUint = 2n ** 32n - 1n
+
+function cacheMonitors(monitors: readonly ThreadMonitor[]): readonly TypedParameter[] {
+  return monitorParameters(monitors, {
+    prefix: 'cpu.cache.monitor',
+    part: 'bank',
+    figures: ({ occupancyBytes: bytes }, prefix) =>
+      bytes === null ? [] : [uint(`${prefix}.bytes`, Number(bytes < maxUint ? bytes : maxUint))],
+  })
+}
+
+function memoryParameters({ monitors }: StatisticsSource): readonly TypedParameter[] {
+  return monitorParameters(monitors, {
+    prefix: 'memory.bandwidth.monitor',
+    part: 'node',
+    figures: ({ localBytes, totalBytes }, prefix) => [
+      ...(localBytes === null ? [] : [ullong(`${prefix}.bytes.local`, localBytes)]),
+      ...(totalBytes === null ? [] : [ullong(`${prefix}.bytes.total`, totalBytes)]),
+    ],
+  })
+}
+
+/** Monitors with the caches or nodes of which they have figures; nothing at all where there are none. */
+function monitorParameters(
+  monitors: readonly ThreadMonitor[],
+  of: {
+    readonly prefix: string
+    readonly part: 'bank' | 'node'
+    readonly figures: (bank: MonitoredBank, prefix: string) => readonly TypedParameter[]
+  },
+): readonly TypedParameter[] {
+  const told = monitors
+    .map((monitor) => ({ ...monitor, banks: monitor.banks.filter((bank) => of.figures(bank, '').length > 0) }))
+    .filter(({ banks }) => banks.length > 0)
+  if (told.length === 0) return []
+  const rows = told.flatMap(({ name, vcpus, banks }, index) => {
+    const prefix = `${of.prefix}.${index}`
+    const parts = banks.flatMap((bank, at) => {
+      const place = `${prefix}.${of.part}.${at}`
+      return [uint(`${place}.id`, bank.id), ...of.figures(bank, place)]
+    })
+    return [
+      text(`${prefix}.name`, name),
+      text(`${prefix}.vcpus`, formatRanges(vcpus)),
+      uint(`${prefix}.${of.part}.count`, banks.length),
+      ...parts,
+    ]
+  })
+  return [uint(`${of.prefix}.count`, told.length), ...rows]
+}
+
+/** Ascending numbers as a list such as `0-2,5`. */
+function formatRanges(numbers: readonly number[]): string {
+  const ranges: { first: number; last: number }[] = []
+  for (const number of numbers) {
+    const range = ranges.at(-1)
+    if (range !== undefined && range.last + 1 === number) range.last = number
+    else ranges.push({ first: number, last: number })
+  }
+  return ranges.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)).join(',')
 }
 
 function balloonParameters({ definition, sample }: StatisticsSource): readonly TypedParameter[] {

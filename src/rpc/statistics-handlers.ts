@@ -4,7 +4,7 @@ import { Fault } from '../util/fault.ts'
 import { type Call, refuseUnknownFlags, requireDomain } from './call.ts'
 import type { Handlers } from './dispatcher.ts'
 import { selectDomains } from './domain-filter.ts'
-import { domainStatistics, servedStatistics } from './domain-statistics.ts'
+import { domainStatistics, servedStatistics, wantsMonitors } from './domain-statistics.ts'
 import { domainRefOf } from './lookup-handlers.ts'
 import { type Soon, soon } from './soon.ts'
 
@@ -74,9 +74,10 @@ function requireActive(view: DomainView): void {
 
 function record({ reads, domains }: Call, domain: DomainView, stats: number) {
   const sample = domain.active ? domains.sample(domain.uuid) : null
+  const monitors = domain.active && wantsMonitors(stats) ? domains.monitors(domain) : []
   return soon(domains.definition(domain, { inactive: false }), (definition) => ({
     domain: domainRefOf(domain),
-    parameters: domainStatistics({ domain, definition, chains: reads.chains(domain.uuid), sample }, stats),
+    parameters: domainStatistics({ domain, definition, chains: reads.chains(domain.uuid), sample, monitors }, stats),
   }))
 }
 

@@ -91,6 +91,36 @@ describe.runIf(requireTool('libvirt-clients'))('an unmodified virsh', () => {
     expect(out).toContain('balloon.current=32768')
   })
 
+  test('shows what the host measures of virtual CPUs, and nothing where it measures nothing', async () => {
+    const ask = async () => await virsh('domstats', '--enforce', '--cpu-total', '--memory', 'web')
+    expect((await ask()).out).not.toContain('monitor')
+    const banks = [
+      { id: 0, occupancyBytes: 4096n, localBytes: 10n, totalBytes: 2n ** 40n },
+      { id: 1, occupancyBytes: null, localBytes: null, totalBytes: null },
+    ]
+    served.memory.monitors.push({ name: 'pair', vcpus: [0, 1, 2, 4], banks })
+    served.memory.monitors.push({ name: 'mute', vcpus: [3], banks: banks.slice(1) })
+    const { status, out, err } = await ask()
+    served.memory.monitors.length = 0
+    expect([status, err]).toEqual([0, ''])
+    const told = out.split('\n').flatMap((line) => (line.includes('monitor') ? [line.trim()] : []))
+    expect(told).toEqual([
+      'cpu.cache.monitor.count=1',
+      'cpu.cache.monitor.0.name=pair',
+      'cpu.cache.monitor.0.vcpus=0-2,4',
+      'cpu.cache.monitor.0.bank.count=1',
+      'cpu.cache.monitor.0.bank.0.id=0',
+      'cpu.cache.monitor.0.bank.0.bytes=4096',
+      'memory.bandwidth.monitor.count=1',
+      'memory.bandwidth.monitor.0.name=pair',
+      'memory.bandwidth.monitor.0.vcpus=0-2,4',
+      'memory.bandwidth.monitor.0.node.count=1',
+      'memory.bandwidth.monitor.0.node.0.id=0',
+      'memory.bandwidth.monitor.0.node.0.bytes.local=10',
+      'memory.bandwidth.monitor.0.node.0.bytes.total=1099511627776',
+    ])
+  })
+
   test('is told what is not served, by name, and what is unknown', async () => {
     const { status, err } = await virsh('domtime', 'web')
     expect([status, err]).toEqual([

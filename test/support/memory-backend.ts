@@ -8,6 +8,7 @@ import type { DomainView, Reads } from '../../src/commands/reads.ts'
 import type { DomainDef } from '../../src/conf/domain-def.ts'
 import { parseDomain } from '../../src/conf/parse-domain.ts'
 import type { DiskSample, DomainSample } from '../../src/driver/driver.ts'
+import type { ThreadMonitor } from '../../src/driver/host-facts.ts'
 import { noChains } from '../../src/model/chain.ts'
 import type { RpcBackend } from '../../src/rpc/backend.ts'
 import { Fault } from '../../src/util/fault.ts'
@@ -36,6 +37,8 @@ export class MemoryBackend {
   readonly pulls: unknown[] = []
   /** Counters of every running domain's disks. */
   readonly diskSamples: DiskSample[] = []
+  /** What the host measures of every running domain. */
+  readonly monitors: ThreadMonitor[] = []
   /** Commands wait for this before they act. */
   gate: Promise<void> = Promise.resolve()
   /** Put behind every definition that is printed. */
@@ -89,6 +92,7 @@ export class MemoryBackend {
         definition: (domain) => this.#get(domain.uuid).def,
         sample: (uuid) => (this.#get(uuid).id < 0 ? null : { ...sample, disks: this.diskSamples }),
         blockInfo: () => ({ capacityBytes: 3n, allocationBytes: 2n, physicalBytes: 1n }),
+        monitors: () => this.monitors,
         jobProgress: () => ({ currentBytes: 10n, totalBytes: 10n, bytesPerSecond: 0n }),
       },
     }
