@@ -192,7 +192,9 @@ export const subcommands: readonly Subcommand[] = [
   {
     name: 'caps host',
     summary: 'facts of this machine by independent parts, only those that are asked for; needs no daemon',
-    options: [['--part <PARTS>', 'some of cpu, numa, cache, resctrl, iommu, security; separated by commas']],
+    options: [
+      ['--part <PARTS>', 'some of cpu, numa, cache, resctrl, iommu, security, migration, power; separated by commas'],
+    ],
     examples: ['caps host --part cpu', 'caps host --part numa,cache --json'],
     load: async () => (await import('./caps-host-command.ts')).capsHostCommand,
   },

@@ -10,9 +10,11 @@ import { capsImportCommand } from '../../src/cli/caps-import-command.ts'
 import { capsShowCommand } from '../../src/cli/caps-list-command.ts'
 import { capsRebuildCommand } from '../../src/cli/caps-rebuild-command.ts'
 import { exitCode } from '../../src/cli/exit-code.ts'
+import { subcommands } from '../../src/cli/subcommands.ts'
 import type { Run } from '../../src/cli/invocation.ts'
 import { documentText } from '../../src/commands/caps-document.ts'
 import { emulatorStream } from '../../src/events/stream-names.ts'
+import { hostParts } from '../../src/host/host-parts.ts'
 import { deriveAnswers } from '../../src/qemu/derive-answers.ts'
 import { ProbeConversation } from '../../src/qemu/probe-conversation.ts'
 import { sha256 } from '../../src/util/sha256.ts'
@@ -171,8 +173,13 @@ test('caps dependents names the domains of a version', async () => {
   expect((await cli(capsDependentsCommand, ['avr-1'])).code).toBe(exitCode.nothing)
 })
 
+test('caps host tells in its help of every part that there is', () => {
+  const help = subcommands.find(({ name }) => name === 'caps host')?.options?.[0]?.[1]
+  expect(help).toBe(`some of ${Object.keys(hostParts()).join(', ')}; separated by commas`)
+})
+
 test('caps host reads the parts that are asked for', async () => {
-  const { text } = await cli(capsHostCommand, [], { options: { part: 'cpu,iommu', json: true } })
-  expect(Object.keys(JSON.parse(text))).toEqual(['cpu', 'iommu'])
+  const { text } = await cli(capsHostCommand, [], { options: { part: 'cpu,iommu,migration', json: true } })
+  expect(Object.keys(JSON.parse(text))).toEqual(['cpu', 'iommu', 'migration'])
   await expect(cli(capsHostCommand, [], { options: { part: 'gpu' } })).rejects.toThrow('known are cpu, numa')
 })
