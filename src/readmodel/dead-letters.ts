@@ -30,6 +30,11 @@ export class DeadLetters {
     return this.#changed
   }
 
+  /** Whether there is no letter at all. */
+  get areNone(): boolean {
+    return this.committed.size === 0 && this.#changed.size === 0
+  }
+
   /** The letter of a stream, with what the batch has changed. */
   get(key: string): DeadLetter | undefined {
     if (this.#changed.size === 0) return this.committed.get(key)

@@ -42,11 +42,14 @@ export class ProjectionRun {
   readonly missed = new Map<string, readonly RecordedEvent[]>()
   readonly #parts: ProjectionRunParts
   readonly #rowsOf: ReadonlyMap<Projection, object>
+  readonly #owners: ReadonlyMap<AnyTable, Projection>
   readonly #byType: ReadonlyMap<string, readonly Projection[]>
 
   constructor(parts: ProjectionRunParts) {
     this.#parts = parts
-    const tables = parts.projections.flatMap((projection) => Object.values(projection.tables))
+    const owned = parts.projections.flatMap((each) => Object.values(each.tables).map((table) => [table, each] as const))
+    this.#owners = new Map(owned)
+    const tables = owned.map(([table]) => table)
     this.histories = new Map(tables.map((table) => [table, new RowHistory(new RowOverlay(table))]))
     if (this.histories.size !== tables.length || new Set(tables.map((table) => table.name)).size !== tables.length) {
       throw new Error('Cannot run the projections: a table belongs to two of them')
@@ -119,34 +122,41 @@ export class ProjectionRun {
     const at: Moment = { position: event.position, timeUs: event.recordedAtUs }
     for (const projection of projections) {
       if (options.only?.has(projection) === false) continue
-      const key = letterKey(projection.name, event.stream)
-      if (this.letters.get(key) !== undefined) continue
+      const { letters } = this
+      if (!letters.areNone && letters.get(letterKey(projection.name, event.stream)) !== undefined) continue
       const error = this.#takeInto(projection, { event, decode, at, options })
       if (error === null) continue
       if (options.kind === 'intent') throw error
       const letter = letterOf(projection, { event, error })
-      options.journal.push(this.letters.put(key, { ...letter, attempts: 1, lastTriedAtUs: null }))
+      const key = letterKey(projection.name, event.stream)
+      options.journal.push(letters.put(key, { ...letter, attempts: 1, lastTriedAtUs: null }))
     }
   }
 
   /** Has one projection take one event; gives why it could not. */
   #takeInto(projection: Projection, { event, decode, at, options }: Application): Error | null {
-    const journal: Undo[] = []
+    const { journal } = options
+    const before = journal.length
     try {
       if (options.poison !== undefined) throw options.poison
-      const place = { projection: projection.name, stream: event.stream, position: event.position }
-      const presumed = this.#parts.presumed?.errorOf(place, at.position) ?? null
+      const presumed = this.#presumedError(projection, { event, at })
       if (presumed !== null) throw new Error(presumed)
       this.#apply(projection, { event, decoded: decode(), at, journal })
       this.#parts.partial?.throwIfMissing()
-      options.journal.push(...journal)
       return null
     } catch (error) {
-      undoAll(journal)
+      undoAll(journal.splice(before))
       this.#parts.partial?.throwIfMissing()
       if (error instanceof MissingRowsError) throw error
       return error instanceof Error ? error : new Error(String(error))
     }
+  }
+
+  #presumedError(projection: Projection, { event, at }: Pick<Application, 'event' | 'at'>): string | null {
+    const { presumed } = this.#parts
+    if (presumed === undefined) return null
+    const place = { projection: projection.name, stream: event.stream, position: event.position }
+    return presumed.errorOf(place, at.position)
   }
 
   /** A stream is followed again: the events that were missed are taken now, and count from now on. */
@@ -185,9 +195,8 @@ export class ProjectionRun {
       journal,
     }: Pick<Application, 'event' | 'at'> & { readonly decoded: { readonly type: string }; readonly journal: Undo[] },
   ): void {
-    const owned = Object.values(projection.tables)
     for (const change of projection.apply(decoded, this.#rowsOf.get(projection) ?? {}, event)) {
-      if (!owned.includes(change.table)) {
+      if (this.#owners.get(change.table) !== projection) {
         throw new Error(
           `Cannot apply ${event.type}: projection "${projection.name}" does not own table "${change.table.name}"`,
         )

@@ -98,8 +98,8 @@ function nextVersions({ closed, opened }: RowVersions, { before, row, at }: Step
 /** Whether two rows of one table hold the same values. */
 export function sameRow(one: object, other: object): boolean {
   const columns = Object.keys(one)
-  if (columns.length !== Object.keys(other).length) return false
-  return columns.every((column) => sameValue(Reflect.get(one, column), Reflect.get(other, column)))
+  for (const column of columns) if (!sameValue(Reflect.get(one, column), Reflect.get(other, column))) return false
+  return columns.length === Object.keys(other).length
 }
 
 function sameValue(one: unknown, other: unknown): boolean {

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { arrayOfValues, int4Value, int8Value } from '../eventstore/binary-values.ts'
+import { arrayOfValues, int4Value, int8Array, int8Value } from '../eventstore/binary-values.ts'
 import type { AnyTable } from './table.ts'
 
 /** How the values of a column type travel: what is acceptable, its form in JSON, and its binary form (pg_type.oid, the type's send function). */
@@ -15,6 +15,10 @@ interface ColumnType {
 const asIs = (value: unknown) => value
 // What jsonb_recv wants in front
 const jsonbVersion = '\u0001'
+
+function isBigint(value: unknown): value is bigint {
+  return typeof value === 'bigint'
+}
 
 function float8Value(value: number): Uint8Array {
   const bytes = Buffer.allocUnsafe(8)
@@ -139,11 +143,12 @@ export class TableColumns {
   arrayOf({ name, type }: Column, rows: readonly object[]): Uint8Array {
     const columnType = columnTypes[type]
     if (columnType === undefined) throw new Error(`Cannot write column "${name}": it has the type ${type}`)
-    const values = rows.map((row) => {
-      const value: unknown = Reflect.get(row, name)
-      return value === null ? null : columnType.toBinary(value)
-    })
-    return arrayOfValues(columnType.oid, values)
+    const values = rows.map((row): unknown => Reflect.get(row, name))
+    if (values.every(isBigint)) return int8Array(values)
+    return arrayOfValues(
+      columnType.oid,
+      values.map((value) => (value === null ? null : columnType.toBinary(value))),
+    )
   }
 
   /** The row as a member of the JSON array that carries it. */
