@@ -34,6 +34,7 @@ export class ProbeRecording {
 /** What was said since one start of the emulator. */
 export class RecordedSection {
   readonly #messages: string[] = []
+  readonly #texts: string[] = []
   #size = 0
 
   /** In characters. */
@@ -50,14 +51,22 @@ export class RecordedSection {
   add(command: string, answer: string): void {
     this.#size += command.length + answer.length
     this.#messages.push(command, answer)
+    // After the next question is asked: the emulator works on it meanwhile.
+    setImmediate(() => this.#write())
   }
 
   /** Its messages as they are recorded. */
   texts(): readonly string[] {
-    return this.#messages.map((json, index) => {
-      const id = Math.floor(index / 2) + 1
-      return indentJson(json.trim().replace(ownId, `"id": "libvirt-${id}"`))
-    })
+    this.#write()
+    return this.#texts
+  }
+
+  #write(): void {
+    while (this.#texts.length < this.#messages.length) {
+      const at = this.#texts.length
+      const id = Math.floor(at / 2) + 1
+      this.#texts.push(indentJson((this.#messages[at] ?? '').trim().replace(ownId, `"id": "libvirt-${id}"`)))
+    }
   }
 }
 
