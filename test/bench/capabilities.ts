@@ -14,7 +14,10 @@ interface Measure {
   readonly target?: Target
   /** Of our own figure. */
   readonly limit?: Target
-  /** libvirtd on all CPUs: the one on a single CPU is the stricter peer elsewhere. */
+  /**
+   * libvirtd on all CPUs: the one on a single CPU is the stricter peer elsewhere. Where the CPUs of a machine report themselves alike it, too, reads
+   * and checks its caches and asks no emulator: how many it asked is said.
+   */
   readonly unpinned?: true
   take(side: Side, options: BenchOptions): Promise<number>
 }
@@ -70,12 +73,22 @@ async function rounds(
   for (const side of sides) await clients('time', side.uri(), 'capabilities')
   for (let round = 0; round < options.rounds; round += 1) {
     for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
+      const before = new Set(measure.unpinned === true ? side.cacheFiles?.() : [])
       taken.get(side)?.push(await measure.take(side, options))
+      if (before.size > 0) sayAnew(before, { side, options })
     }
   }
   const said = [...taken].map(([side, values]) => `${side.name} ${values.map((value) => value.toFixed(0)).join(' ')}`)
   options.say(`${measure.id}: ${said.join(', ')} ${measure.unit}`)
   return taken
+}
+
+function sayAnew(
+  before: ReadonlySet<string>,
+  { side, options }: { readonly side: Side; readonly options: BenchOptions },
+): void {
+  const anew = (side.cacheFiles?.() ?? []).filter((file) => !before.has(file)).length
+  options.say(`libvirtd asked ${anew} emulators again, and had ${before.size - anew} in its cache`)
 }
 
 async function coldStart(side: Side, call: string): Promise<number> {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -20,6 +20,8 @@ export interface Side extends AsyncDisposable {
   stop(): Promise<void>
   /** Has a running daemon, or its next start, know nothing of any emulator. */
   forget(): Promise<void>
+  /** Files of libvirtd's that hold what emulators answered, each with its inode: asked again, it is another file. */
+  cacheFiles?(): readonly string[]
   /** The daemon and what works for it, such as its database. */
   pids(): readonly number[]
   /** Milliseconds of a start that belong to what it was wrapped in. */
@@ -48,6 +50,7 @@ export async function ourSide(nodeFlags: readonly string[] = []): Promise<Side> 
 export async function peerSide({ pinned = true }: { readonly pinned?: boolean } = {}): Promise<Side> {
   const peer: PeerLibvirtd = await startPeerLibvirtd(pinned ? { cpu: 0 } : {})
   const wrapperMs = await wrapperTimeMs(peer.directory)
+  const cache = join(peer.directory, 'cache/qemu/capabilities')
   return {
     name: 'peer',
     wrapperMs,
@@ -55,8 +58,9 @@ export async function peerSide({ pinned = true }: { readonly pinned?: boolean } 
     start: async () => await peer.start(),
     stop: async () => await peer.stop(),
     forget: async () => {
-      await rm(join(peer.directory, 'cache/qemu/capabilities'), { recursive: true, force: true })
+      await rm(cache, { recursive: true, force: true })
     },
+    cacheFiles: () => readdirSync(cache).map((name) => `${name} ${statSync(join(cache, name)).ino}`),
     pids: () => [peer.pid()],
     [Symbol.asyncDispose]: async () => await peer[Symbol.asyncDispose](),
   }
