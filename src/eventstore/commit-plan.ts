@@ -13,13 +13,11 @@ import { tileStatement } from './tile-statement.ts'
 import { treeRoot } from './tree-edge.ts'
 import { growTree, type TreeFront } from './tree-front.ts'
 
-/** A commit ready to be sent, and what the writer remembers once it is recorded. Sent again it is the very same. */
-export interface CommitPlan {
+/** What follows from the events of a commit once they are hashed: its head, the tree, and the rows beside the events. */
+interface Proof {
   readonly head: LogHead
   readonly tree: TreeFront
   readonly statements: readonly CommitStatement[]
-  /** Streams, types and categories as they are after the commit. */
-  remember(names: LogNames): void
 }
 
 /** What is recorded by one commit. */
@@ -35,7 +33,7 @@ interface Recording {
 /** Rows that a commit adds beside itself and its events; null where it has none of them to add. */
 type RowsBeside = (recording: Recording) => CommitStatement | null
 
-/** In the order in which they are written: what refers to a row comes after it. */
+/** In the order in which they are written: what refers to a row comes after it (nothing refers to the events). */
 const rowsBeside: readonly RowsBeside[] = [
   newCategories,
   newTypes,
@@ -47,28 +45,70 @@ const rowsBeside: readonly RowsBeside[] = [
   fullTiles,
 ]
 
-/** Makes the log's own statements of a batch: the commit with its root, the events, and the rows beside them. */
-export function planCommit(batch: Batch, { before, tree }: { before: LogHead; tree: TreeFront }): CommitPlan {
-  const numbers = new CommitNumbers(batch)
-  const { tiles, ...after } = growTree(tree, batch.events.map(eventLeaf))
-  const head: LogHead = {
-    commitNo: batch.commitNo,
-    position: batch.nextPosition - 1n,
-    recordedAtUs: batch.recordedAtUs,
-    epoch: batch.epoch,
-    root: treeRoot(after.edge),
+/**
+ * A commit ready to be sent. The rows of the events come first, the commit with its root follows: so the events are hashed, at the first
+ * use of what needs that, while the database takes them in. Sent again it is the very same.
+ */
+export class CommitPlan {
+  /** Where it ends. */
+  readonly lastPosition: bigint
+  readonly #recording: Omit<Recording, 'tiles'>
+  readonly #before: LogHead
+  readonly #tree: TreeFront
+  readonly #events: CommitStatement
+  #proof: Proof | null = null
+
+  constructor(batch: Batch, { before, tree }: { readonly before: LogHead; readonly tree: TreeFront }) {
+    const numbers = new CommitNumbers(batch)
+    this.#recording = { batch, numbers, blocks: batch.names.blocks.missing(batch.events, numbers) }
+    this.#before = before
+    this.#tree = tree
+    this.#events = eventStatement(batch)
+    this.lastPosition = batch.nextPosition - 1n
   }
-  const blocks = batch.names.blocks.missing(batch.events, numbers)
-  const recording = { batch, numbers, tiles, blocks }
-  const beside = rowsBeside.map((rows) => rows(recording)).filter((statement) => statement !== null)
-  return {
-    head,
-    tree: after,
-    statements: [commitStatement(head, before), eventStatement(batch), ...beside],
-    remember: (names) => {
-      numbers.remember(names)
-      names.blocks.remember(blocks)
-    },
+
+  /** The head after it. */
+  get head(): LogHead {
+    return this.#proved.head
+  }
+
+  /** The tree after it. */
+  get tree(): TreeFront {
+    return this.#proved.tree
+  }
+
+  /** All that it writes, and behind it what others add to it. */
+  *parts(
+    ofOthers: () => readonly CommitStatement[],
+  ): Generator<readonly CommitStatement[], readonly CommitStatement[]> {
+    yield [this.#events]
+    return [...this.#proved.statements, ...ofOthers()]
+  }
+
+  /** Tells the writer's memory of streams, types and categories as they are after the commit. */
+  remember(names: LogNames): void {
+    this.#recording.numbers.remember(names)
+    names.blocks.remember(this.#recording.blocks)
+  }
+
+  get #proved(): Proof {
+    this.#proof ??= this.#prove()
+    return this.#proof
+  }
+
+  #prove(): Proof {
+    const { batch } = this.#recording
+    const { tiles, ...tree } = growTree(this.#tree, batch.events.map(eventLeaf))
+    const head: LogHead = {
+      commitNo: batch.commitNo,
+      position: this.lastPosition,
+      recordedAtUs: batch.recordedAtUs,
+      epoch: batch.epoch,
+      root: treeRoot(tree.edge),
+    }
+    const recording = { ...this.#recording, tiles }
+    const beside = rowsBeside.map((rows) => rows(recording)).filter((statement) => statement !== null)
+    return { head, tree, statements: [commitStatement(head, this.#before), ...beside] }
   }
 }
 

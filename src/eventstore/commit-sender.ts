@@ -1,9 +1,9 @@
 import { CommitInDoubtError, FencedError, LogUnavailableError } from './append-errors.ts'
-import type { CommitStatement } from './commit-participant.ts'
 import type { EventStoreLimits, LogAlarm } from './event-store-options.ts'
 import { readHead } from './log-genesis.ts'
 import { messageOf, postgresFailure } from './postgres-failure.ts'
 import type { LogHead } from './recorded-event.ts'
+import type { StatementParts } from './send-statements.ts'
 import { withTimeLimit } from './time-limit.ts'
 import type { WriterSession } from './writer-session.ts'
 
@@ -14,9 +14,11 @@ export type Outcome =
 
 /** A commit to be sent: what the head is before it and after it, and who hears that its outcome takes too long to find out. */
 export interface Sending {
-  readonly statements: readonly CommitStatement[]
+  /** Sent again they are the very same. */
+  readonly parts: StatementParts
   readonly before: LogHead
-  readonly after: LogHead
+  /** The head after it; asked for where it is in doubt. */
+  readonly after: () => LogHead
   /** Hears at once that the log is away. */
   readonly left: (error: LogUnavailableError) => void
   readonly giveUp: (error: CommitInDoubtError) => void
@@ -55,7 +57,7 @@ export class CommitSender {
 
   /** Sends a commit, and sends it again where it is certain that it did not arrive. */
   async send(sending: Sending): Promise<Outcome> {
-    const outcome = await this.#try(sending.statements)
+    const outcome = await this.#try(sending.parts)
     return outcome.kind === 'lost' ? this.#settle(sending, outcome.error) : outcome
   }
 
@@ -67,11 +69,9 @@ export class CommitSender {
     this.#return()
   }
 
-  async #try(
-    statements: readonly CommitStatement[],
-  ): Promise<Outcome | { readonly kind: 'lost'; readonly error: Error }> {
+  async #try(parts: StatementParts): Promise<Outcome | { readonly kind: 'lost'; readonly error: Error }> {
     try {
-      await this.#parts.session.commit(statements, { timeoutMs: this.#parts.limits.commitTimeoutMs })
+      await this.#parts.session.commit(parts, { timeoutMs: this.#parts.limits.commitTimeoutMs })
       return { kind: 'committed' }
     } catch (error) {
       return { kind: postgresFailure(error), error: error instanceof Error ? error : new Error(messageOf(error)) }
@@ -80,7 +80,8 @@ export class CommitSender {
 
   async #settle(sending: Sending, reason: Error): Promise<Outcome> {
     const { inDoubtWaitMs } = this.#parts.limits
-    const doubt = new CommitInDoubtError(sending.after.commitNo, inDoubtWaitMs)
+    const after = sending.after()
+    const doubt = new CommitInDoubtError(after.commitNo, inDoubtWaitMs)
     let answered = false
     const giveUp = () => {
       answered = true
@@ -91,11 +92,11 @@ export class CommitSender {
     try {
       for (;;) {
         const head = await this.#reopen()
-        if (sameCommit(head, sending.after)) return this.#back({ kind: 'committed' })
+        if (sameCommit(head, after)) return this.#back({ kind: 'committed' })
         if (!sameCommit(head, sending.before))
           return this.#back({ kind: 'conflict', error: notOurs(head, sending.before) })
         if (answered) return this.#back({ kind: 'unknown', error: doubt })
-        const outcome = await this.#try(sending.statements)
+        const outcome = await this.#try(sending.parts)
         if (outcome.kind !== 'lost') return this.#back(outcome)
       }
     } catch (error) {

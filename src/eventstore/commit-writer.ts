@@ -4,7 +4,7 @@ import { AppendAnswers } from './append-answers.ts'
 import { AppendQueue } from './append-queue.ts'
 import { Batch } from './batch.ts'
 import type { CommitParticipant, CommitStatement } from './commit-participant.ts'
-import { type CommitPlan, planCommit } from './commit-plan.ts'
+import { CommitPlan } from './commit-plan.ts'
 import type { CommitSender, Outcome } from './commit-sender.ts'
 import type { Commit, EventStoreLimits, LogAlarm } from './event-store-options.ts'
 import type { Amount } from './event-store-stats.ts'
@@ -198,7 +198,7 @@ export class CommitWriter {
   }
 
   async #turn(recordedAtUs: bigint): Promise<void> {
-    const { names, memos, epoch, participants } = this.#parts
+    const { names, memos, epoch } = this.#parts
     const batch = new Batch(this.#head, { names, memos, recordedAtUs, epoch })
     const staged = await this.#fill(batch)
     if (batch.events.length === 0) {
@@ -210,11 +210,10 @@ export class CommitWriter {
     let plan: CommitPlan
     let outcome: Outcome
     try {
-      plan = planCommit(batch, { before: this.#head, tree: this.#tree })
-      await this.#ensurePartitions(plan.head.position)
-      const statements = [...plan.statements, ...participants.flatMap((participant) => participant.statements())]
+      plan = new CommitPlan(batch, { before: this.#head, tree: this.#tree })
+      await this.#ensurePartitions(plan.lastPosition)
       const sentMs = performance.now()
-      const sending = this.#send(statements, { plan, staged })
+      const sending = this.#send(plan, staged)
       this.#answer() // the database works meanwhile
       this.#parts.recent.sent(batch)
       outcome = await sending
@@ -227,10 +226,8 @@ export class CommitWriter {
     this.#conclude({ outcome, plan, batch, staged })
   }
 
-  #send(
-    statements: readonly CommitStatement[],
-    { plan, staged }: Pick<Conclusion, 'plan' | 'staged'>,
-  ): Promise<Outcome> {
+  #send(plan: CommitPlan, staged: readonly StagedAppend[]): Promise<Outcome> {
+    const { participants, sender } = this.#parts
     const giveUp = this.#replies.doubter(staged)
     const left = (error: LogUnavailableError) => {
       this.#parts.recent.left()
@@ -238,7 +235,10 @@ export class CommitWriter {
       this.#replies.takeLate()()
       this.#endTurn()
     }
-    return this.#parts.sender.send({ statements, before: this.#head, after: plan.head, left, giveUp })
+    let others: readonly CommitStatement[] | null = null
+    const ofOthers = () => (others ??= participants.flatMap((participant) => participant.statements()))
+    const parts = () => plan.parts(ofOthers)
+    return sender.send({ parts, before: this.#head, after: () => plan.head, left, giveUp })
   }
 
   async #ensurePartitions(position: bigint): Promise<void> {

@@ -5,7 +5,7 @@ import { AsOfFloor } from './as-of-floor.ts'
 import { Batch } from './batch.ts'
 import { BlobReads } from './blob-reads.ts'
 import type { CommitParticipant } from './commit-participant.ts'
-import { planCommit } from './commit-plan.ts'
+import { CommitPlan } from './commit-plan.ts'
 import { ClockWatch } from './clock-watch.ts'
 import { CommitSender } from './commit-sender.ts'
 import { CommitWriter } from './commit-writer.ts'
@@ -222,12 +222,11 @@ class Opening {
       if (append.eventCount === 0) throw new InvalidAppendError('Cannot open the log: the fence commit has no event')
       await batch.loadNames([append])
       batch.take(batch.number(append), append)
-      const plan = planCommit(batch, { before, tree })
-      await partitions.ensure(plan.head.position)
+      const plan = new CommitPlan(batch, { before, tree })
+      await partitions.ensure(plan.lastPosition)
       try {
         const own = this.#participants.flatMap((participant) => participant.fence(before))
-        const statements = [...plan.statements, ...own]
-        await this.#session.commit(statements, { timeoutMs: this.#limits.commitTimeoutMs })
+        await this.#session.commit(() => plan.parts(() => own), { timeoutMs: this.#limits.commitTimeoutMs })
         plan.remember(this.#names)
         partitions.prepareAfter(plan.head.position)
         return { head: plan.head, tree: plan.tree }

@@ -24,8 +24,12 @@ const rules: readonly { readonly code: RegExp; readonly failure: PostgresFailure
   { code: /^XX/, failure: 'refused' }, // internal error, corruption
 ]
 
+/** A part of a transaction could not be made (`cause`): the server has rolled back what was sent of it. */
+export class UnsentError extends Error {}
+
 /** Judges what a query threw. */
 export function postgresFailure(error: unknown): PostgresFailure {
+  if (error instanceof UnsentError) return 'refused'
   if (!(error instanceof pg.DatabaseError)) return 'lost'
   const code = error.code ?? ''
   if (error.severity === 'FATAL' || error.severity === 'PANIC') return 'lost'

@@ -1,5 +1,6 @@
 const firstBytes = 16 << 10
 const keptBytes = 1 << 20
+const keptBuffers = 4
 const lengthBytes = 4
 const textFormat = 0
 const binaryFormat = 1
@@ -8,12 +9,23 @@ const binaryFormat = 1
 export type ParameterValue = string | Uint8Array | null
 
 /**
- * Builds messages of a PostgreSQL client (protocol 3.0, "Message Formats" in its documentation), one after the other in one buffer that
- * is used again and again: what `take` returned must have been sent before the next message is begun.
+ * Builds messages of a PostgreSQL client (protocol 3.0, "Message Formats" in its documentation), one after the other in buffers that are
+ * used again and again: what `take` returned must have been sent before the next `begin`.
  */
 export class ProtocolWriter {
+  readonly #kept: Buffer<ArrayBuffer>[] = []
+  #taken = 0
   #bytes = Buffer.allocUnsafe(firstBytes)
   #end = 0
+  #whole = 0
+
+  /** All that was taken has been sent, or never will be. */
+  begin(): void {
+    if (this.#taken > 0) this.#bytes = this.#kept[0] ?? Buffer.allocUnsafe(firstBytes)
+    this.#taken = 0
+    this.#end = 0
+    this.#whole = 0
+  }
 
   /** Has the server prepare a statement; the types of its parameters come from their casts. */
   parse(name: string, sql: string): void {
@@ -50,11 +62,19 @@ export class ProtocolWriter {
     this.#finish(this.#begin(syncCode))
   }
 
-  /** The messages so far; the next one begins anew. */
+  /** Takes back a message that is not whole. */
+  rewind(): void {
+    this.#end = this.#whole
+  }
+
+  /** The messages since the last call. */
   take(): Uint8Array {
     const taken = this.#bytes.subarray(0, this.#end)
+    if (this.#bytes.length <= keptBytes && this.#taken < keptBuffers) this.#kept[this.#taken] = this.#bytes
+    this.#taken += 1
+    this.#bytes = this.#kept[this.#taken] ?? Buffer.allocUnsafe(firstBytes)
     this.#end = 0
-    if (this.#bytes.length > keptBytes) this.#bytes = Buffer.allocUnsafe(firstBytes)
+    this.#whole = 0
     return taken
   }
 
@@ -67,6 +87,7 @@ export class ProtocolWriter {
 
   #finish(start: number): void {
     this.#bytes.writeInt32BE(this.#end - start, start)
+    this.#whole = this.#end
   }
 
   #value(value: ParameterValue): void {

@@ -1,8 +1,15 @@
 import type { ClientBase, Connection, Submittable } from 'pg'
 import type { CommitStatement } from './commit-participant.ts'
+import { messageOf, UnsentError } from './postgres-failure.ts'
 import { ProtocolWriter } from './protocol-writer.ts'
 
 const maxPrepared = 256
+
+/**
+ * Statements in parts, each made when it is asked for: what is yielded is sent at once, so that the server works on it while the next
+ * part is made; what is returned comes last.
+ */
+export type StatementParts = () => Iterator<readonly CommitStatement[], readonly CommitStatement[]>
 
 /**
  * Runs statements one after the other in one transaction of their own, sent in one go: one round trip however many they are. All or
@@ -12,10 +19,19 @@ const maxPrepared = 256
 export function sendStatements(
   client: Pick<ClientBase, 'query'>,
   statements: readonly CommitStatement[],
+  prepared?: PreparedStatements,
+): Promise<void> {
+  return sendParts(client, () => ({ next: () => ({ done: true, value: statements }) }), prepared)
+}
+
+/** The same for statements in parts. Throws {@link UnsentError} where one cannot be made. */
+export function sendParts(
+  client: Pick<ClientBase, 'query'>,
+  parts: StatementParts,
   prepared = new PreparedStatements(0),
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    client.query(new Pipeline(statements, { prepared, callback: (error) => (error ? reject(error) : resolve()) }))
+    client.query(new Pipeline(parts, { prepared, callback: (error) => (error ? reject(error) : resolve()) }))
   })
 }
 
@@ -64,22 +80,34 @@ interface Parsed {
 /** Several statements as a query of `pg`, which calls `callback` by that name, and wraps it where a query has a time limit. */
 class Pipeline implements Submittable {
   callback: PipelineParts['callback']
-  readonly #statements: readonly CommitStatement[]
+  readonly #parts: StatementParts
   readonly #prepared: PreparedStatements
   readonly #parsed: Parsed[] = []
+  #unsent: UnsentError | null = null
   #failed = false
 
-  constructor(statements: readonly CommitStatement[], { prepared, callback }: PipelineParts) {
-    this.#statements = statements
+  constructor(parts: StatementParts, { prepared, callback }: PipelineParts) {
+    this.#parts = parts
     this.#prepared = prepared
     this.callback = callback
   }
 
   submit(connection: Connection): void {
     const { writer } = this.#prepared
-    for (const statement of this.#statements) {
-      writer.bind(this.#prepared.nameOf(statement) ?? this.#parse(statement), boundValues(statement))
-      writer.execute()
+    writer.begin()
+    try {
+      const parts = this.#parts()
+      let step = parts.next()
+      for (; step.done !== true; step = parts.next()) {
+        this.#add(step.value)
+        connection.stream.write(writer.take())
+      }
+      this.#add(step.value)
+    } catch (error) {
+      // What was sent already is part of a transaction, which the end of the dialogue would commit.
+      this.#unsent = new UnsentError(messageOf(error), { cause: error })
+      writer.rewind()
+      writer.parse('', 'a part of the transaction could not be made')
     }
     writer.sync()
     connection.stream.write(writer.take())
@@ -87,7 +115,7 @@ class Pipeline implements Submittable {
 
   handleError(error: Error): void {
     this.#failed = true
-    this.callback(error)
+    this.callback(this.#unsent ?? error)
   }
 
   handleReadyForQuery(): void {
@@ -106,6 +134,14 @@ class Pipeline implements Submittable {
   handleEmptyQuery(): void {}
 
   handlePortalSuspended(): void {}
+
+  #add(statements: readonly CommitStatement[]): void {
+    const { writer } = this.#prepared
+    for (const statement of statements) {
+      writer.bind(this.#prepared.nameOf(statement) ?? this.#parse(statement), boundValues(statement))
+      writer.execute()
+    }
+  }
 
   #parse(statement: CommitStatement): string {
     const name = this.#prepared.newName()

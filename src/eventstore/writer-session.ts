@@ -3,12 +3,11 @@ import { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { FencedError, WriterBusyError } from './append-errors.ts'
-import type { CommitStatement } from './commit-participant.ts'
 import type { WriterHolder } from './event-store-options.ts'
 import type { PostgresAddress } from './postgres-address.ts'
 import { writerConfig } from './postgres-client.ts'
 import { messageOf } from './postgres-failure.ts'
-import { PreparedStatements, sendStatements } from './send-statements.ts'
+import { PreparedStatements, sendParts, type StatementParts } from './send-statements.ts'
 import { Watchdog } from './watchdog.ts'
 
 /** The session advisory lock of whoever writes the log: "chronovi" as a number. Locks are per database, so one constant serves. */
@@ -136,11 +135,11 @@ export class WriterSession {
   }
 
   /** Commits statements in one transaction; an answer that takes too long ends the connection, which then counts as lost. */
-  async commit(statements: readonly CommitStatement[], { timeoutMs }: { readonly timeoutMs: number }): Promise<void> {
+  async commit(parts: StatementParts, { timeoutMs }: { readonly timeoutMs: number }): Promise<void> {
     const connection = this.#connected
     connection.watchdog.begin(timeoutMs)
     try {
-      await sendStatements(connection.client, statements, connection.prepared)
+      await sendParts(connection.client, parts, connection.prepared)
     } finally {
       connection.watchdog.end()
     }

@@ -1,6 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { InvalidAppendError, WrongExpectedRevisionError } from '../../src/eventstore/append-errors.ts'
+import {
+  InvalidAppendError,
+  LogUnavailableError,
+  WrongExpectedRevisionError,
+} from '../../src/eventstore/append-errors.ts'
 import { blobOf } from '../../src/eventstore/blob-of.ts'
+import type { CommitParticipant } from '../../src/eventstore/commit-participant.ts'
 import type { ExpectedRevision } from '../../src/eventstore/recorded-event.ts'
 import type { StreamFold } from '../../src/eventstore/stream-fold.ts'
 import { collect, dataOf, newEvent, openLog, write } from '../support/log-kit.ts'
@@ -288,5 +293,42 @@ describe('append() with a decision', () => {
     })
     expect(result.events).toEqual([])
     expect(log.head).toEqual(before)
+  })
+})
+
+describe('append() beside a participant that fails while the events are on their way', () => {
+  test('leaves nothing behind, and goes on with the same connection', async () => {
+    const address = await server.createDatabase()
+    let fails = false
+    const seen: string[] = []
+    const participant: CommitParticipant = {
+      name: 'fragile',
+      fence: () => [],
+      open: () => Promise.resolve(),
+      stage: () => () => undefined,
+      statements: () => {
+        if (fails) throw new Error('there is no ink')
+        return []
+      },
+      committed: () => seen.push('committed'),
+      dropped: () => seen.push('dropped'),
+    }
+    await using log = await openLog(address, { participants: [participant] })
+    await log.append([write('a', [newEvent('Put')])])
+    const before = log.head
+    const pids = `select pid from pg_stat_activity where application_name = 'chronovisor writer' and datname = '${address.database ?? ''}'`
+    const { rows: writer } = await server.run('postgres', pids)
+    fails = true
+    const failure = await log.append([write('a', [newEvent('Put')])]).catch((error: unknown) => error)
+    expect(failure).toBeInstanceOf(LogUnavailableError)
+    expect(failure).toHaveProperty('message', expect.stringContaining('there is no ink'))
+    expect(log.head).toEqual(before)
+    fails = false
+    await log.append([write('a', [newEvent('Put')])])
+    expect((await collect(log.readStream('a'))).map(({ revision }) => revision)).toEqual([0n, 1n])
+    expect(seen).toEqual(['committed', 'dropped', 'committed'])
+    expect((await server.run('postgres', pids)).rows).toEqual(writer)
+    const { rows } = await server.run(address.database ?? '', 'select count(*)::int4 as n from event where pos > 0')
+    expect(rows).toEqual([{ n: 2 }])
   })
 })

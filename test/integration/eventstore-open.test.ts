@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { LogCorruptError, SchemaTooNewError, WriterBusyError } from '../../src/eventstore/append-errors.ts'
 import { checkAppend } from '../../src/eventstore/append-request.ts'
 import { Batch } from '../../src/eventstore/batch.ts'
-import { planCommit } from '../../src/eventstore/commit-plan.ts'
+import { CommitPlan } from '../../src/eventstore/commit-plan.ts'
 import { eventLeaf } from '../../src/eventstore/event-leaf.ts'
 import { defaultLimits } from '../../src/eventstore/event-store-options.ts'
 import { readHead } from '../../src/eventstore/log-genesis.ts'
@@ -14,7 +14,7 @@ import { LogReads } from '../../src/eventstore/log-reads.ts'
 import { migrate } from '../../src/eventstore/migrate.ts'
 import { clientConfig } from '../../src/eventstore/postgres-client.ts'
 import type { PostgresAddress } from '../../src/eventstore/postgres-address.ts'
-import { sendStatements } from '../../src/eventstore/send-statements.ts'
+import { sendParts } from '../../src/eventstore/send-statements.ts'
 import { readTree } from '../../src/eventstore/read-tree.ts'
 import { StateMemos } from '../../src/eventstore/state-memos.ts'
 import { appendLeaves, emptyTree, treeRoot } from '../../src/eventstore/tree-edge.ts'
@@ -251,6 +251,6 @@ async function appendLate(address: PostgresAddress, client: pg.Client): Promise<
   const append = checkAppend([write('late', [newEvent('Late')])], defaultLimits)
   await batch.loadNames([append])
   batch.take(batch.number(append), append)
-  await sendStatements(client, planCommit(batch, { before, tree }).statements)
+  await sendParts(client, () => new CommitPlan(batch, { before, tree }).parts(() => []))
   await pool.end()
 }

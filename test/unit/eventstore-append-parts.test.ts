@@ -16,6 +16,9 @@ import { uuidV7 } from '../../src/util/uuid-v7.ts'
 import { newEvent, write } from '../support/log-kit.ts'
 
 const ignore = () => undefined
+const notAValue = () => {
+  throw new Error('not a value')
+}
 
 describe('ProtocolWriter', () => {
   // PostgreSQL documentation, "Message Formats"
@@ -45,6 +48,26 @@ describe('ProtocolWriter', () => {
     ].map(([code = '', ...rest]) => Buffer.from(code).toString('hex') + rest.join(''))
     expect(Buffer.from(writer.take()).toString('hex')).toBe(expected.join(''))
     expect(writer.take()).toHaveLength(0)
+  })
+
+  test('leaves what was taken alone until the next dialogue begins, and takes back what is not whole', () => {
+    const writer = new ProtocolWriter()
+    for (const size of [10, 2 << 20, 10, 10, 10, 10, 10]) {
+      writer.begin()
+      const taken = [1, 2, 3, 4, 5, 6].map((fill) => {
+        writer.bind('', [Buffer.alloc(size, fill)])
+        return writer.take()
+      })
+      for (const [at, bytes] of taken.entries())
+        expect(bytes.subarray(-2 - size, -2)).toEqual(Buffer.alloc(size, at + 1))
+    }
+    writer.begin()
+    writer.execute()
+    const broken = Object.defineProperty(['a'], '0', { get: () => notAValue() })
+    expect(() => writer.bind('', broken)).toThrow('not a value')
+    writer.rewind()
+    writer.sync()
+    expect(Buffer.from(writer.take()).toString('latin1')).toBe('E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04')
   })
 
   test('grows with what it is given', () => {
