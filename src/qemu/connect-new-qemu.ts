@@ -1,14 +1,11 @@
-import { existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { abortFault } from '../util/abort-fault.ts'
 import { Fault } from '../util/fault.ts'
-import { checkSocketPath, QmpClient, type QmpConnectOptions } from './qmp-client.ts'
+import { QmpClient, type QmpConnectOptions } from './qmp-client.ts'
 import type { SpawnedQemu } from './spawn-qemu.ts'
 
-/** Between two looks for the socket: short while a QEMU without a guest gets there (20 ms), longer for one that takes its time. */
-const shortPauseMs = 2
-const longPauseMs = 20
-const shortPauses = 100
+const firstPauseMs = 2
+const longestPauseMs = 20
 
 /** What a wait for a new monitor needs besides what the connection needs. */
 export interface ConnectNewQemuOptions extends QmpConnectOptions {
@@ -31,11 +28,8 @@ export async function connectNewQemu(path: string, options: ConnectNewQemuOption
       new Fault('operation_failed', `Cannot talk to QEMU: it ended with ${text} before its monitor answered`),
     )
   })
-  checkSocketPath(path)
-  for (let looks = 0; ; looks += 1) {
+  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
     try {
-      // A look costs a hundredth of an attempt.
-      while (!existsSync(path) && !signal.aborted) await sleep(looks++ < shortPauses ? shortPauseMs : longPauseMs)
       const limits = { ...options.limits, greetingTimeoutMs: timeoutMs }
       return await QmpClient.connect(path, { ...options, signal, limits })
     } catch (error) {
@@ -44,7 +38,7 @@ export async function connectNewQemu(path: string, options: ConnectNewQemuOption
       if (signal.aborted) throw abortFault(signal, `connect to the monitor of a new QEMU at "${path}"`)
       if (!isNotThereYet(error)) throw error
     }
-    await sleep(looks < shortPauses ? shortPauseMs : longPauseMs)
+    await sleep(pauseMs)
   }
 }
 
