@@ -2,6 +2,7 @@ const firstBytes = 16 << 10
 const keptBytes = 1 << 20
 const keptBuffers = 4
 const lengthBytes = 4
+const noBytes = Buffer.alloc(0)
 const textFormat = 0
 const binaryFormat = 1
 
@@ -15,13 +16,13 @@ export type ParameterValue = string | Uint8Array | null
 export class ProtocolWriter {
   readonly #kept: Buffer<ArrayBuffer>[] = []
   #taken = 0
-  #bytes = Buffer.allocUnsafe(firstBytes)
+  #bytes = noBytes
   #end = 0
   #whole = 0
 
   /** All that was taken has been sent, or never will be. */
   begin(): void {
-    if (this.#taken > 0) this.#bytes = this.#kept[0] ?? Buffer.allocUnsafe(firstBytes)
+    if (this.#taken > 0) this.#bytes = this.#kept[0] ?? noBytes
     this.#taken = 0
     this.#end = 0
     this.#whole = 0
@@ -72,7 +73,7 @@ export class ProtocolWriter {
     const taken = this.#bytes.subarray(0, this.#end)
     if (this.#bytes.length <= keptBytes && this.#taken < keptBuffers) this.#kept[this.#taken] = this.#bytes
     this.#taken += 1
-    this.#bytes = this.#kept[this.#taken] ?? Buffer.allocUnsafe(firstBytes)
+    this.#bytes = this.#kept[this.#taken] ?? noBytes
     this.#end = 0
     this.#whole = 0
     return taken
@@ -121,7 +122,7 @@ export class ProtocolWriter {
   #reserve(bytes: number): void {
     const wanted = this.#end + bytes
     if (wanted <= this.#bytes.length) return
-    const larger = Buffer.allocUnsafe(Math.max(wanted, 2 * this.#bytes.length))
+    const larger = Buffer.allocUnsafeSlow(Math.max(wanted, 2 * this.#bytes.length, firstBytes))
     this.#bytes.copy(larger, 0, 0, this.#end)
     this.#bytes = larger
   }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { FencedError, WriterBusyError } from './append-errors.ts'
@@ -7,6 +7,7 @@ import type { WriterHolder } from './event-store-options.ts'
 import type { PostgresAddress } from './postgres-address.ts'
 import { writerConfig } from './postgres-client.ts'
 import { messageOf } from './postgres-failure.ts'
+import { shortAnswerSocket } from './short-answer-socket.ts'
 import { PreparedStatements, sendParts, type StatementParts } from './send-statements.ts'
 import { Watchdog } from './watchdog.ts'
 
@@ -168,7 +169,7 @@ export class WriterSession {
   }
 
   async #connect(): Promise<void> {
-    const socket = new Socket()
+    const socket = shortAnswerSocket()
     const client = new pg.Client({ ...writerConfig(this.#options.address), stream: () => socket })
     let opened = false
     const lost = (error: Error) => {
