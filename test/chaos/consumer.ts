@@ -34,12 +34,13 @@ export async function consume(options: ConsumerOptions): Promise<void> {
 async function consumeOnce({ name, prefix, output, source, isApart, signal }: ConsumerOptions): Promise<void> {
   await using journal = await Journal.open(output, { consumer: name, isApart })
   const stop = new AbortController()
+  // Read once: a save of a former process that comes meanwhile makes the first save here fail.
+  let saved = await journal.position()
   const deliveries = source({
-    from: (await journal.position()) + 1n,
+    from: saved + 1n,
     prefix,
     signal: AbortSignal.any([signal, stop.signal]),
   })[Symbol.asyncIterator]()
-  let saved = await journal.position()
   try {
     let next = expectedLater(deliveries.next())
     while (!signal.aborted) {
