@@ -108,6 +108,6 @@ function newEvent({ type, data }: KitEvent): NewEvent {
   return { eventId: randomUUID(), type, schema: 1, data: JSON.stringify(data), meta: '{}' }
 }
 
-function dataOf(event: RecordedEvent): unknown {
-  return JSON.parse(Buffer.from(event.data).toString())
+function dataOf({ data }: RecordedEvent): unknown {
+  return JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.length).toString())
 }
