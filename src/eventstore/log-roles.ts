@@ -42,6 +42,8 @@ const tries = 5
  * to the server: a reader of one log may read all that are there. Returns why not where the role of this connection may not do that.
  */
 export async function ensureLogRoles(client: ClientBase): Promise<string | null> {
+  const { rows } = await client.query<{ settled: boolean | null }>(settledSql)
+  if (rows[0]?.settled === true) return null
   for (let left = tries; ; left -= 1) {
     try {
       await client.query('begin')
@@ -62,6 +64,10 @@ export async function ensureLogRoles(client: ClientBase): Promise<string | null>
 const insufficientPrivilege = '42501'
 const concurrent = ['23505', '42710', 'XX000', '40001', '40P01']
 
+const memberSql = `select from pg_auth_members m
+    where m.roleid = to_regrole('${writerRole}') and m.member = to_regrole(current_user::text)
+      and to_jsonb(m) ->> 'set_option' is distinct from 'false'`
+
 // Who has made a role may grant it, also to itself: only then may it change to it.
 const rolesSql = `do $$
 declare
@@ -70,9 +76,7 @@ begin
   foreach wanted in array array['${writerRole}', '${readerRole}'] loop
     if to_regrole(wanted) is null then execute format('create role %I nologin', wanted); end if;
   end loop;
-  if not (select rolsuper from pg_roles where rolname = current_user) and not exists (
-    select from pg_auth_members m where m.roleid = to_regrole('${writerRole}') and m.member = to_regrole(current_user::text)
-      and to_jsonb(m) ->> 'set_option' is distinct from 'false')
+  if not (select rolsuper from pg_roles where rolname = current_user) and not exists (${memberSql})
   then execute format('grant ${writerRole} to %I', current_user); end if;
 end $$`
 
@@ -85,6 +89,26 @@ const rightsSql = [
   `grant select on ${reported.join(', ')} to ${readerRole}`,
   grantReadModels('public', 'array(select unnest(tables) from projection)'),
 ].join(';\n')
+
+/** Whether all of that is so already: one look instead of a dozen changes of the catalogue. Null where there is no such role. */
+const settledSql = `
+  with roles as (select to_regrole('${writerRole}')::oid as writer, to_regrole('${readerRole}')::oid as reader),
+    own as (
+      select c.oid, c.relkind, c.relkind in ('v', 'm') or c.relkind = 'r' and c.relname in (select unnest(tables) from projection) as is_model
+      from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm'))
+  select (((select rolsuper from pg_roles where rolname = current_user) or exists (${memberSql}))
+    and has_schema_privilege(writer, 'public', 'usage') and has_schema_privilege(reader, 'public', 'usage')
+    and not has_function_privilege(reader, 'log_add_partition(bigint)', 'execute')
+    and has_function_privilege(writer, 'log_erase_payload(bigint, bytea, bytea[], bigint)', 'execute')
+    and (select bool_and(has_table_privilege(writer, own.oid, 'select')) from own)
+    and (select bool_and(has_table_privilege(reader, own.oid, 'select')) from own where is_model)
+    and (select coalesce(bool_and(has_table_privilege(writer, own.oid, r)), true)
+      from own, unnest(array['insert', 'update', 'delete']) as r where is_model and relkind = 'r')
+    and (select bool_and(has_table_privilege(writer, t, r)) from (values ${writerRights
+      .flatMap(({ table, rights }) => rights.split(', ').map((right) => `('${table}', '${right}')`))
+      .join(', ')}) as wanted (t, r))
+    and (select bool_and(has_table_privilege(reader, t, 'select')) from unnest(array['${reported.join("', '")}']) as t)) as settled
+  from roles`
 
 /**
  * SQL that gives the roles, where there are any, their rights on the read models' tables in a schema, which the expression `tables` (a

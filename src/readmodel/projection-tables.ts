@@ -52,7 +52,7 @@ export async function createBareTables(
 async function runSql(client: ClientBase, projection: Projection, { schema, sql }: TablesSource): Promise<void> {
   await client.query(`set local search_path = "${schema}", public`)
   await client.query(sql)
-  for (const table of Object.values(projection.tables)) await readColumns(client, { schema, table })
+  await readColumns(client, { schema, tables: Object.values(projection.tables) })
   await client.query('set local search_path to default')
   const names = Object.values(projection.tables).map(({ name }) => `'${name}'`)
   await client.query(grantReadModels(schema, `array[${names.join(', ')}]::text[]`))
@@ -96,13 +96,8 @@ async function refuseOtherThings(client: ClientBase, schema: string): Promise<vo
 export async function readAllColumns(
   client: ClientBase,
   { schema, projections }: { readonly schema: string; readonly projections: readonly Projection[] },
-): Promise<Map<AnyTable, TableColumns>> {
-  const columns = new Map<AnyTable, TableColumns>()
-  for (const projection of projections) {
-    for (const table of Object.values(projection.tables))
-      columns.set(table, await readColumns(client, { schema, table }))
-  }
-  return columns
+): Promise<ReadonlyMap<AnyTable, TableColumns>> {
+  return await readColumns(client, { schema, tables: projections.flatMap(({ tables }) => Object.values(tables)) })
 }
 
 /** Puts the rows of a table that are current, or were right after the event at a position, into memory. */

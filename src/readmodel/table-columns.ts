@@ -168,21 +168,39 @@ export async function readTableColumns(
   client: ClientBase,
   { schema, table }: { readonly schema: string; readonly table: string },
 ): Promise<readonly Column[]> {
-  const { rows } = await client.query<Column>(
-    `select a.attname as name, format_type(a.atttypid, null) as type, a.attnotnull as "notNull"
-      from pg_attribute a where a.attrelid = to_regclass(quote_ident($1::text) || '.' || quote_ident($2::text))
-        and a.attnum > 0 and not a.attisdropped order by a.attnum`,
-    [schema, table],
-  )
-  return rows
+  return (await readColumnsByTable(client, { schema, tables: [table] })).get(table) ?? []
 }
 
-/** Reads the columns of a table in a schema. Throws where it does not exist or is not as a temporal table must be. */
+async function readColumnsByTable(
+  client: ClientBase,
+  { schema, tables }: { readonly schema: string; readonly tables: readonly string[] },
+): Promise<ReadonlyMap<string, readonly Column[]>> {
+  const { rows } = await client.query<Column & { readonly table: string }>(
+    `select c.relname as table, a.attname as name, format_type(a.atttypid, null) as type, a.attnotnull as "notNull"
+      from pg_class c join pg_attribute a on a.attrelid = c.oid
+      where c.relnamespace = to_regnamespace(quote_ident($1::text)) and c.relname = any ($2::text[])
+        and a.attnum > 0 and not a.attisdropped order by a.attnum`,
+    [schema, tables],
+  )
+  const found = new Map<string, Column[]>()
+  for (const { table, ...column } of rows) {
+    const columns = found.get(table)
+    if (columns === undefined) found.set(table, [column])
+    else columns.push(column)
+  }
+  return found
+}
+
+/** Reads the columns of tables in a schema, in one go. Throws where one does not exist or is not as a temporal table must be. */
 export async function readColumns(
   client: ClientBase,
-  { schema, table }: { readonly schema: string; readonly table: AnyTable },
-): Promise<TableColumns> {
-  const rows = await readTableColumns(client, { schema, table: table.name })
+  { schema, tables }: { readonly schema: string; readonly tables: readonly AnyTable[] },
+): Promise<ReadonlyMap<AnyTable, TableColumns>> {
+  const found = await readColumnsByTable(client, { schema, tables: tables.map(({ name }) => name) })
+  return new Map(tables.map((table) => [table, checkedColumns(table, found.get(table.name) ?? [])]))
+}
+
+function checkedColumns(table: AnyTable, rows: readonly Column[]): TableColumns {
   const complain = (why: string): never => {
     throw new Error(`Cannot use table "${table.name}" as a read model: ${why}`)
   }

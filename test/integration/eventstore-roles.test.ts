@@ -54,6 +54,39 @@ const logTables = ['log', 'commit', 'event', 'event_0', 'stream', 'category', 'e
 const derivedTables = ['signed_checkpoint', 'log_key', 'type_block', 'category_block', 'request', 'schema_migration']
 
 describe('a writer with a role of its own', () => {
+  test('changes no right where all are there, and gives again what was taken', async () => {
+    const address = await server.createDatabase()
+    const run = async (text: string) => (await server.run(address.database ?? '', text)).rows
+    const rights = () =>
+      run(`select relname, relacl::text, xmin::text from pg_class
+        where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v') order by relname`)
+    const reopened = async () => {
+      await using log = await openOwn(address, { participants: [accountModels()] })
+      expect(log.rolesProblem).toBeNull()
+      await log.append([write('a', [newEvent('Put')])])
+    }
+    await reopened()
+    await reopened() // now also what was made after the rights were given
+    const before = await rights()
+    await reopened()
+    expect(await rights()).toEqual(before)
+    for (const taken of [
+      'revoke insert on event from chronovisor_writer',
+      'revoke select on commit from chronovisor_reader',
+      'revoke update on accounts from chronovisor_writer',
+      'revoke select on log_events from chronovisor_reader',
+      'grant execute on function log_add_partition(bigint) to public',
+      'revoke usage on schema public from chronovisor_reader, public',
+    ]) {
+      await run(taken)
+      await reopened()
+      expect((await rights()).map(({ relacl }) => relacl)).toEqual(before.map(({ relacl }) => relacl))
+    }
+    const [left] = await run(`select has_schema_privilege('chronovisor_reader', 'public', 'usage') as uses,
+      has_function_privilege('chronovisor_reader', 'log_add_partition(bigint)', 'execute') as executes`)
+    expect(left).toEqual({ uses: true, executes: false })
+  })
+
   test('appends, changes read models, and is refused every change of the log', async () => {
     const address = await server.createDatabase()
     const models = accountModels()
