@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { deriveAnswers } from '../../src/qemu/derive-answers.ts'
 import { ProbeConversation } from '../../src/qemu/probe-conversation.ts'
-import { CapsKit } from '../support/caps-kit.ts'
+import type { CapsKit } from '../support/caps-kit.ts'
+import { capsKitPerTest } from '../support/caps-kit-per-test.ts'
 import { never, QemuKit } from '../support/qemu-kit.ts'
 import { requireTool } from '../support/require-tool.ts'
-import { ScratchPostgres } from '../support/scratch-postgres.ts'
 
 const present = requireTool('qemu-system')
 const avr = '/usr/bin/qemu-system-avr'
@@ -30,17 +30,11 @@ describe.skipIf(!present)('every emulator of the distribution', () => {
 })
 
 describe.skipIf(!present)('a look-up of capabilities', () => {
-  let server: ScratchPostgres
   let kit: CapsKit
 
-  beforeAll(async () => {
-    server = await ScratchPostgres.start()
-  }, 60_000)
-  afterAll(() => server[Symbol.asyncDispose]())
-  beforeEach(async () => {
-    kit = await CapsKit.open(await server.createDatabase())
+  capsKitPerTest((opened) => {
+    kit = opened
   })
-  afterEach(() => kit[Symbol.asyncDispose]())
 
   test('starts one process, however many ask at once', async () => {
     const binary = kit.script('qemu-once', avr)

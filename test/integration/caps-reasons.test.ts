@@ -1,35 +1,31 @@
 import { chmodSync, copyFileSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { capsInvalidationsCommand } from '../../src/cli/caps-invalidations-command.ts'
 import { History } from '../../src/cli/history.ts'
 import { invalidationReasons, type InvalidationReason } from '../../src/driver/emulator-probe.ts'
-import { CapsKit } from '../support/caps-kit.ts'
+import type { CapsKit } from '../support/caps-kit.ts'
+import { capsKitPerTest } from '../support/caps-kit-per-test.ts'
 import { runCli } from '../support/cli-run.ts'
 import { requireTool } from '../support/require-tool.ts'
-import { ScratchPostgres } from '../support/scratch-postgres.ts'
 
 const present = requireTool('qemu-system')
 
 describe.skipIf(!present)('a capability version dies of', () => {
-  let server: ScratchPostgres
   let kit: CapsKit
   /** A link with the name of a native emulator to a file of ours. */
   let binary: string
   let target: string
 
-  beforeAll(async () => {
-    server = await ScratchPostgres.start()
-  }, 60_000)
-  afterAll(() => server[Symbol.asyncDispose]())
-  beforeEach(async () => {
-    kit = await CapsKit.open(await server.createDatabase())
+  capsKitPerTest((opened) => {
+    kit = opened
+  })
+  beforeEach(() => {
     target = join(kit.directory, 'the-emulator')
     copyFileSync('/usr/bin/qemu-system-avr', target)
     binary = join(kit.directory, 'qemu-system-x86_64')
     symlinkSync(target, binary)
   })
-  afterEach(() => kit[Symbol.asyncDispose]())
 
   /** Another file of the same size in its place, in the same second and with the same modification time. */
   function replaceTarget(path: string): void {
@@ -91,7 +87,7 @@ describe.skipIf(!present)('a capability version dies of', () => {
     )
     expect(rows.map((row) => row.reason)).toEqual([reason])
     expect(rows[0]?.was).not.toBe(rows[0]?.is)
-    const database = `postgres://log@localhost/${kit.address.database}?host=${encodeURIComponent(server.socketDir)}`
+    const database = `postgres://log@localhost/${kit.address.database}?host=${encodeURIComponent(kit.address.host ?? '')}`
     const told = await runCli(
       capsInvalidationsCommand,
       { database, socketDir: '/nonexistent' },

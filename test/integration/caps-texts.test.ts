@@ -1,19 +1,18 @@
 import { copyFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { CapabilityTexts } from '../../src/commands/capability-texts.ts'
 import type { HostDocument } from '../../src/conf/host-document.ts'
-import { CapsKit } from '../support/caps-kit.ts'
+import type { CapsKit } from '../support/caps-kit.ts'
+import { capsKitPerTest } from '../support/caps-kit-per-test.ts'
 import { override } from '../support/override.ts'
 import { requireTool } from '../support/require-tool.ts'
-import { ScratchPostgres } from '../support/scratch-postgres.ts'
 
 const present = requireTool('qemu-system')
 const avr = '/usr/bin/qemu-system-avr'
 const microblaze = '/usr/bin/qemu-system-microblaze'
 
 describe.skipIf(!present)('CapabilityTexts, which remembers what it printed,', () => {
-  let server: ScratchPostgres
   let kit: CapsKit
   /** Links with the names of native emulators: everything that the host can change counts for them. */
   let binary: string
@@ -21,12 +20,10 @@ describe.skipIf(!present)('CapabilityTexts, which remembers what it printed,', (
   let uuid: string
   let texts: CapabilityTexts
 
-  beforeAll(async () => {
-    server = await ScratchPostgres.start()
-  }, 60_000)
-  afterAll(() => server[Symbol.asyncDispose]())
-  beforeEach(async () => {
-    kit = await CapsKit.open(await server.createDatabase())
+  capsKitPerTest((opened) => {
+    kit = opened
+  })
+  beforeEach(() => {
     target = join(kit.directory, 'the-emulator')
     copyFileSync(avr, target)
     binary = join(kit.directory, 'qemu-system-x86_64')
@@ -40,7 +37,6 @@ describe.skipIf(!present)('CapabilityTexts, which remembers what it printed,', (
       cpu: () => ({ model: null, physicalBits: null }),
     }))
   })
-  afterEach(() => kit[Symbol.asyncDispose]())
 
   const domainText = async (machine: string | null = null): Promise<string> =>
     await texts.domainCapabilitiesXml({ binary, arch: null, machine, virtType: null })

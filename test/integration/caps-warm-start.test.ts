@@ -1,14 +1,14 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import * as v from 'valibot'
 import { capture, type Captured } from '../support/capture.ts'
-import { CapsKit } from '../support/caps-kit.ts'
+import type { CapsKit } from '../support/caps-kit.ts'
+import { capsKitPerTest } from '../support/caps-kit-per-test.ts'
 import { projectRoot } from '../support/project-files.ts'
 import { requireTool } from '../support/require-tool.ts'
 import { startDaemon } from '../support/running-daemon.ts'
-import { ScratchPostgres } from '../support/scratch-postgres.ts'
 
 const canProbe = requireTool('qemu-system')
 const canTrace = requireTool('strace')
@@ -21,17 +21,11 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true }))
 
 describe.skipIf(!canProbe)('the next life of a daemon', () => {
-  let server: ScratchPostgres
   let kit: CapsKit
 
-  beforeAll(async () => {
-    server = await ScratchPostgres.start()
-  }, 60_000)
-  afterAll(() => server[Symbol.asyncDispose]())
-  beforeEach(async () => {
-    kit = await CapsKit.open(await server.createDatabase())
+  capsKitPerTest((opened) => {
+    kit = opened
   })
-  afterEach(() => kit[Symbol.asyncDispose]())
 
   test('runs no emulator and decodes the document of the one that a task needs, once', async () => {
     const [wanted, other] = [
