@@ -1,7 +1,8 @@
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { logFeedPath } from './compose-log-feed.ts'
 import type { Config } from './config.ts'
+import { packageRoot } from './eventstore/package-files.ts'
 import type { PostgresAddress } from './eventstore/postgres-address.ts'
 import { groupIdOf } from './host/group-id.ts'
 import type { RpcSocket } from './rpc/rpc-server.ts'
@@ -46,14 +47,10 @@ export function writeDaemonFile(daemon: {
   renameSync(`${file}.new`, file)
 }
 
-/** Version of this package; the file lies above src, or above dist/src where it is installed. */
+/** Version of this package. */
 export function daemonVersion(): string {
-  for (const up of ['../package.json', '../../package.json']) {
-    const file = new URL(up, import.meta.url)
-    if (!existsSync(file)) continue
-    const found: unknown = JSON.parse(readFileSync(file, 'utf8'))
-    if (typeof found === 'object' && found !== null && 'version' in found && typeof found.version === 'string')
-      return found.version
-  }
+  const found: unknown = JSON.parse(readFileSync(new URL('package.json', packageRoot()), 'utf8'))
+  if (typeof found === 'object' && found !== null && 'version' in found && typeof found.version === 'string')
+    return found.version
   return 'unknown'
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 // The command `chronovisor`. The machine's own Node may be as old as 18, so this file is plain JavaScript in that
 // version's syntax: it finds the Node 24 that the package depends on and hands over to it.
-// It runs src/cli/chronovisor.ts in a clone, dist/src/cli/chronovisor.js in an installed package.
+// In a clone it runs src/cli/chronovisor.ts, or the bundle of it that `npm run setup` has made while no file of it was touched since; in an
+// installed package the bundle that was packed.
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import module, { createRequire } from 'node:module'
 import { homedir } from 'node:os'
 import { dirname, extname, join } from 'node:path'
@@ -12,13 +13,36 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 const WANTED_MAJOR = 24
 const packageRoot = dirname(dirname(fileURLToPath(import.meta.url)))
 
-/** The TypeScript of a clone if it is there (only clones have it), else the compiled file of the package. */
+/** The bundle where it is what the source says, else the TypeScript of a clone (only clones have it) or the compiled file of the package. */
 function entryFile() {
   const source = join(packageRoot, 'src', 'cli', 'chronovisor.ts')
-  if (existsSync(source)) return source
+  const isClone = existsSync(source)
+  const bundled = bundledProgram(isClone)
+  if (bundled !== null) return bundled
+  if (isClone) return source
   const compiled = join(packageRoot, 'dist', 'src', 'cli', 'chronovisor.js')
   if (existsSync(compiled)) return compiled
   return fail(`neither ${source} nor ${compiled} exists; install the package again`)
+}
+
+/**
+ * The bundle, null where there is none, or a file that it was made of was touched since: what was changed runs as it is now. A file's inode and
+ * the time of its last change, which is the kernel's own, tell that even where a tool puts size and date back. A package is packed as a whole.
+ */
+function bundledProgram(isClone) {
+  const directory = join(packageRoot, 'dist', 'program')
+  try {
+    const { program, madeOf } = JSON.parse(readFileSync(join(directory, 'manifest.json'), 'utf8'))
+    const isUntouched = ([file, ino, size, ctimeMs]) => {
+      const stats = statSync(`${packageRoot}/${file}`)
+      return stats.ctimeMs === ctimeMs && stats.ino === ino && stats.size === size
+    }
+    const entry = join(directory, program)
+    return (!isClone || madeOf.every(isUntouched)) && existsSync(entry) ? entry : null
+  } catch {
+    // It is missing, or is no manifest, or one of its files is gone.
+    return null
+  }
 }
 
 /** Resolved like any dependency, so it is found in a clone and where an installer hoisted it. */

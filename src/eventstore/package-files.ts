@@ -14,7 +14,8 @@ export async function readSqlFiles(folder: 'migrations' | 'projections'): Promis
   return Promise.all(names.map(async (name) => ({ name, text: await readFile(new URL(name, directory), 'utf8') })))
 }
 
-function packageRoot(): URL {
+/** The directory of this package as a URL that ends in a slash, wherever in it this code runs from. */
+export function packageRoot(): URL {
   let directory = new URL('.', import.meta.url)
   while (!existsSync(new URL('package.json', directory))) {
     const parent = new URL('..', directory)
