@@ -199,7 +199,8 @@ export class CapsCache {
     run: { readonly context: Context; readonly durationMs: number },
   ): Promise<void> {
     const document = documentText(probe)
-    const documentSha256 = sha256(document)
+    const documentBlob = blobOf(document)
+    const documentSha256 = documentBlob.sha256
     const previous = this.#host.reads.emulator(probe.binary)
     if (
       previous !== undefined &&
@@ -216,7 +217,7 @@ export class CapsCache {
       await this.#recordOn(probe.binary, { context: run.context, facts: [again], texts: [] })
       return
     }
-    const conversationSha256 = sha256(probe.conversation)
+    const conversationBlob = blobOf(probe.conversation)
     this.#host.texts.keep(documentSha256, document)
     const probed = newFact('EmulatorProbed', {
       capsId: uuidV7(),
@@ -225,11 +226,11 @@ export class CapsCache {
       emulatorVersion: probe.version,
       package: probe.package,
       documentSha256,
-      conversationSha256,
+      conversationSha256: conversationBlob.sha256,
       identity: probe.facts,
       durationMs: run.durationMs,
     })
-    const texts = [blobOf(documentSha256, document), blobOf(conversationSha256, probe.conversation)]
+    const texts = [documentBlob, conversationBlob]
     await this.#recordOn(probe.binary, { context: run.context, facts: [probed], texts })
   }
 
@@ -342,6 +343,7 @@ function executableOf(row: EmulatorRow): EmulatorIdentity['executable'] {
     : { device, inode, sizeBytes, ctimeNs }
 }
 
-function blobOf(hash: string, text: string): { readonly sha256: string; readonly bytes: Uint8Array } {
-  return { sha256: hash, bytes: Buffer.from(text, 'utf8') }
+function blobOf(text: string): { readonly sha256: string; readonly bytes: Uint8Array } {
+  const bytes = Buffer.from(text, 'utf8')
+  return { sha256: sha256(bytes), bytes }
 }

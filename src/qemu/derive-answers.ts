@@ -1,6 +1,6 @@
 import type { EmulatorCapabilities } from '../conf/emulator-document.ts'
 import type { EmulatorProbe, VirtType } from '../driver/emulator-probe.ts'
-import { deriveCapabilities, evidenceOf, firstMachine } from './derive-document.ts'
+import { deriveWithEvidence, firstMachine } from './derive-document.ts'
 import { flagRules } from './flag-rules.ts'
 import type { ProbeConversation } from './probe-conversation.ts'
 
@@ -15,9 +15,8 @@ const ownFormat = '11.3.0'
  * answer that is needed is missing, cannot be read, or contradicts another.
  */
 export function deriveAnswers(conversation: ProbeConversation): EmulatorAnswers {
-  const capabilities = deriveCapabilities(conversation, { hasHvf: false, format: ownFormat })
-  const { arch, version, accelerators, sev, sgx } = capabilities
-  const evidence = evidenceOf(conversation, { arch, version, accelerators, hasSev: sev !== null, hasSgx: sgx !== null })
+  const { capabilities, evidence } = deriveWithEvidence(conversation, { hasHvf: false, format: ownFormat })
+  const { arch, version, accelerators } = capabilities
   const flags = flagRules.filter(({ fact }) => evidence.holds(fact)).map(({ flag }) => flag)
   return {
     ...{ arch, version, package: capabilities.package },

@@ -119,6 +119,14 @@ export function deriveDocument(conversation: ProbeConversation, context: Derivat
  * answer that no document can do without is missing or cannot be read.
  */
 export function deriveCapabilities(conversation: ProbeConversation, choice: DerivationChoice): EmulatorCapabilities {
+  return deriveWithEvidence(conversation, choice).capabilities
+}
+
+/** The same, with what the flags were judged by. */
+export function deriveWithEvidence(
+  conversation: ProbeConversation,
+  choice: DerivationChoice,
+): { readonly capabilities: EmulatorCapabilities; readonly evidence: FlagEvidence } {
   const read = <Shape extends v.GenericSchema>(command: string, shape: Shape) =>
     parseQmpValue(conversation.value(0, { command }), { shape, of: command })
   const { qemu, package: packaged } = read('query-version', versionReply)
@@ -136,7 +144,7 @@ export function deriveCapabilities(conversation: ProbeConversation, choice: Deri
   const flags = capabilityFlags
     .filter(({ fact, formats }) => formats.includes(choice.format) && evidence.holds(fact))
     .map(({ flag }) => flag)
-  return {
+  const capabilities: EmulatorCapabilities = {
     flags: [...new Set(flags)],
     version,
     package: packaged.replace(/^ \((.*)\)$/, '$1'),
@@ -147,10 +155,10 @@ export function deriveCapabilities(conversation: ProbeConversation, choice: Deri
     sgx: sgx === null || !sgx.sgx ? null : sgxOf(sgx),
     hyperv: deriveHyperv(conversation),
   }
+  return { capabilities, evidence }
 }
 
-/** What the flags of an emulator are judged by, beside its answers. */
-export function evidenceOf(
+function evidenceOf(
   conversation: ProbeConversation,
   known: Pick<EmulatorDocument, 'arch' | 'version' | 'accelerators'> & {
     readonly hasSev: boolean

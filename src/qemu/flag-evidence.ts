@@ -33,12 +33,14 @@ export class FlagEvidence {
   readonly #migration: ReadonlySet<string>
   readonly #tpmModels: ReadonlySet<string>
   readonly #tpmTypes: ReadonlySet<string>
+  readonly #ofDevices = new Map<string, readonly v.InferOutput<typeof properties>[number][]>()
+  readonly #ofObjects = new Map<string, ReadonlySet<string>>()
 
   /** Throws Fault where an answer cannot be read. */
   constructor(conversation: ProbeConversation, base: EvidenceBase) {
     this.#conversation = conversation
     this.#base = base
-    this.#schema = new SchemaPaths(conversation.value(0, { command: 'query-qmp-schema' }) ?? [])
+    this.#schema = SchemaPaths.of(conversation.value(0, { command: 'query-qmp-schema' }) ?? [])
     this.#types = new Set(this.#read('qom-list-types', names).map(({ name }) => name))
     const listed = this.#read('query-command-line-options', options)
     this.#options = new Map(listed.map((each) => [each.option, new Set(each.parameters.map(({ name }) => name))]))
@@ -90,11 +92,20 @@ export class FlagEvidence {
   }
 
   #deviceProperties(typename: string): readonly v.InferOutput<typeof properties>[number][] {
-    return this.#read('device-list-properties', properties, { typename })
+    // Dozens of flags look at the same devices.
+    const known = this.#ofDevices.get(typename)
+    if (known !== undefined) return known
+    const found = this.#read('device-list-properties', properties, { typename })
+    this.#ofDevices.set(typename, found)
+    return found
   }
 
   #objectProperties(typename: string): ReadonlySet<string> {
-    return new Set(this.#read('qom-list-properties', names, { typename }).map(({ name }) => name))
+    const known = this.#ofObjects.get(typename)
+    if (known !== undefined) return known
+    const found = new Set(this.#read('qom-list-properties', names, { typename }).map(({ name }) => name))
+    this.#ofObjects.set(typename, found)
+    return found
   }
 
   /** What was answered; nothing where it was not asked or refused. */

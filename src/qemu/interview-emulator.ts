@@ -45,7 +45,7 @@ export async function interviewEmulator(
   const { qemu } = parseQmpValue(versionValue, { shape: versionReply, of: 'query-version' })
   const target = parseQmpValue(targetValue, { shape: targetReply, of: 'query-target' })
   const arch = archNames[target.arch] ?? target.arch
-  const schema = new SchemaPaths(schemaValue)
+  const schema = SchemaPaths.of(schemaValue)
   const [kvmValue, typesValue] = await Promise.all([askWhereKnown(ask, schema, 'query-kvm'), ask('qom-list-types')])
   const kvm = parseQmpValue(kvmValue, {
     shape: v.optional(kvmReply, { enabled: false, present: false }),

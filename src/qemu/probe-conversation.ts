@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { Fault } from '../util/fault.ts'
+import type { QmpAnswer } from './qmp-message.ts'
 
 /** What QEMU answered to a question. */
 export type Answer =
@@ -11,6 +12,13 @@ export interface Exchange {
   readonly command: string
   readonly args: object
   readonly answer: Answer
+}
+
+/** A question and its answer as JSON text, and the answer as it was understood when it came. */
+export interface HeardExchange {
+  readonly command: string
+  readonly answer: string
+  readonly understood: QmpAnswer
 }
 
 const command = v.object({ execute: v.string(), arguments: v.optional(v.record(v.string(), v.unknown()), {}) })
@@ -48,6 +56,19 @@ export class ProbeConversation {
     return new ProbeConversation(sections)
   }
 
+  /** The same from messages that were understood when they were heard, section by section: what is large is not read twice. */
+  static heard(sections: readonly (readonly HeardExchange[])[]): ProbeConversation {
+    const spoken = sections.filter((section) => section.length > 0)
+    return new ProbeConversation(
+      spoken.map((section) =>
+        section.map(({ command: asked, answer, understood }, at) => {
+          if (hasWideNumber(answer)) return readExchange([asked, answer], 2 * at)
+          return { ...readCommand(asked, 2 * at), answer: answerOf(understood) }
+        }),
+      ),
+    )
+  }
+
   /** The answer in a section; undefined where it was not asked. */
   answer(section: number, question: { readonly command: string; readonly args?: object }): Answer | undefined {
     return this.#answers[section]?.get(keyOf(question))
@@ -61,27 +82,42 @@ export class ProbeConversation {
 }
 
 function readExchange([question = '', reply = '']: readonly string[], at: number): Exchange {
-  const asked = v.safeParse(command, parseJson(question, at))
-  if (!asked.success) throw notUnderstood(at, 'no QMP command')
+  const asked = readCommand(question, at)
   const parsed = parseJson(reply, at + 1)
-  const { execute, arguments: args } = asked.output
   const failed = v.safeParse(error, parsed)
   if (failed.success) {
     const { class: errorClass, desc } = failed.output.error
-    return { command: execute, args, answer: { kind: 'error', errorClass, description: desc } }
+    return { ...asked, answer: { kind: 'error', errorClass, description: desc } }
   }
   const answered = v.safeParse(value, parsed)
   if (!answered.success) throw notUnderstood(at + 1, 'neither a QMP reply nor an error')
-  return { command: execute, args, answer: { kind: 'value', value: answered.output.return } }
+  return { ...asked, answer: { kind: 'value', value: answered.output.return } }
+}
+
+function readCommand(question: string, at: number): Pick<Exchange, 'command' | 'args'> {
+  const asked = v.safeParse(command, parseJson(question, at))
+  if (!asked.success) throw notUnderstood(at, 'no QMP command')
+  return { command: asked.output.execute, args: asked.output.arguments }
+}
+
+function answerOf(understood: QmpAnswer): Answer {
+  if (understood.kind === 'reply') return { kind: 'value', value: understood.value }
+  const { errorClass, description } = understood
+  return { kind: 'error', errorClass, description }
 }
 
 function parseJson(text: string, at: number): unknown {
   try {
     // Looking at each value costs more than reading them all.
-    return /\d{16}/.test(text) ? JSON.parse(text, exactInteger) : JSON.parse(text)
+    return hasWideNumber(text) ? JSON.parse(text, exactInteger) : JSON.parse(text)
   } catch (cause) {
     throw notUnderstood(at, 'no JSON', cause)
   }
+}
+
+/** Whether some number may be too wide for a double: it has so many digits. */
+function hasWideNumber(json: string): boolean {
+  return /\d{16}/.test(json)
 }
 
 /** QEMU's integers are 64 bits wide: those that a double cannot hold become bigint. */

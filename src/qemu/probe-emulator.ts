@@ -1,16 +1,17 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import { join } from 'node:path'
-import type { EmulatorProbe } from '../driver/emulator-probe.ts'
+import { basename, join } from 'node:path'
+import type { EmulatorIdentity, EmulatorProbe } from '../driver/emulator-probe.ts'
 import type { ExecutableFile, ProcessTable, ProcessUser } from '../driver/host-facts.ts'
 import { Fault } from '../util/fault.ts'
 import { connectNewQemu } from './connect-new-qemu.ts'
 import { deriveAnswers } from './derive-answers.ts'
-import type { EmulatorIdentities } from './emulator-identities.ts'
+import { type EmulatorIdentities, isNative } from './emulator-identities.ts'
 import { type AskEmulator, type FirstSection, interviewEmulator, interviewTranslation } from './interview-emulator.ts'
 import { ProbeConversation } from './probe-conversation.ts'
+import type { QmpAnswer } from './qmp-message.ts'
 import { ProbeRecording, type RecordedSection } from './probe-recording.ts'
 import { scratchDirectory } from './run-directory.ts'
-import { killGroup, type ProcessLimits, type SpawnedQemu, spawnQemu } from './spawn-qemu.ts'
+import { killGroup, type ProcessLimits, type SpawnedQemu, type SpawnRequest, spawnQemu } from './spawn-qemu.ts'
 
 /** What a probe runs with. */
 export interface ProbeOptions {
@@ -21,6 +22,8 @@ export interface ProbeOptions {
   readonly identities: EmulatorIdentities
   readonly processes: ProcessTable
   readonly timeoutMs?: number
+  /** Starts the emulator; {@link spawnQemu} unless told. */
+  readonly spawn?: (request: SpawnRequest) => Promise<SpawnedQemu>
 }
 
 const defaultTimeoutMs = 30_000
@@ -58,9 +61,9 @@ export async function probeEmulator(binary: string, options: ProbeOptions): Prom
   const recording = new ProbeRecording()
   const run: Run = { binary, action, options, signal, timeoutMs, directory: scratch.path, output, recording }
   try {
-    const executable = await interviewBoth(run)
+    const executable = await interviewBoth(run, { expectsSecond: expectsTranslation(binary, before) })
     const conversation = recording.text
-    const answers = deriveAnswers(ProbeConversation.of(recording.messages))
+    const answers = deriveAnswers(ProbeConversation.heard(recording.sections))
     const facts = identities.read(binary, executable)
     // Replaced in the middle: the answers may be those of either file.
     if (
@@ -84,69 +87,91 @@ export function probeArguments(monitorPath: string, accelerators = 'kvm:tcg'): r
   return [...bare, '-qmp', `unix:${monitorPath.replaceAll(',', ',,')},server=on,wait=off`]
 }
 
-/** Returns the program that ran, null where it was gone before it could be seen. */
-async function interviewBoth(run: Run): Promise<ExecutableFile | null> {
-  const failed = new AbortController()
-  const both = { ...run, signal: AbortSignal.any([run.signal, failed.signal]) }
+/**
+ * Returns the program that ran, null where it was gone before it could be seen. The second start waits only for what to ask; where one is to
+ * be expected it is made together with the first, and is ready by then.
+ */
+async function interviewBoth(
+  run: Run,
+  { expectsSecond }: { readonly expectsSecond: boolean },
+): Promise<ExecutableFile | null> {
+  const over = new AbortController()
+  const both = { ...run, signal: AbortSignal.any([run.signal, over.signal]) }
   const [firstSection, secondSection] = [run.recording.beginSection(), run.recording.beginSection()]
-  const translations: Promise<Heard<void>>[] = []
-  const translate = async (known: FirstSection): Promise<Heard<void>> => {
-    const ask = async (question: AskEmulator): Promise<void> => await interviewTranslation(question, known)
-    return await interview(both, { accelerators: 'tcg', section: secondSection, ask })
+  const starts: Promise<Started>[] = []
+  const start = (accelerators: string, section: RecordedSection): Promise<Started> => {
+    const started = startEmulator(both, { accelerators, section })
+    started.catch(() => undefined)
+    starts.push(started)
+    return started
   }
-  // The second start need not wait for the end of the first section.
-  const onKnown = (known: FirstSection): void => {
-    const translation = translate(known)
-    translation.catch(() => undefined)
-    translations.push(translation)
-  }
-  const ask = async (question: AskEmulator): Promise<FirstSection> => await interviewEmulator(question, onKnown)
+  const translations: Promise<Started>[] = []
   try {
-    const { result, ...first } = await interview(both, { accelerators: 'kvm:tcg', section: firstSection, ask })
-    if (first.greeted !== result.version) throw contradicting(first.greeted, result.version)
+    const starting = start('kvm:tcg', firstSection)
+    const expected = expectsSecond ? start('tcg', secondSection) : null
+    const translate = async (known: FirstSection): Promise<Started> => {
+      const second = await (expected ?? start('tcg', secondSection))
+      await interviewTranslation(second.ask, known)
+      return second
+    }
+    const onKnown = (known: FirstSection): void => {
+      const translation = translate(known)
+      translation.catch(() => undefined)
+      translations.push(translation)
+    }
+    const first = await starting
+    const { version } = await interviewEmulator(first.ask, onKnown)
+    if (first.greeted !== version) throw contradicting(first.greeted, version)
     const [second] = await Promise.all(translations)
-    if (second === undefined) return first.executable
-    if (!isSameProgram(first.executable, second.executable) || first.greeted !== second.greeted) throw replaced(run)
+    if (second === undefined) secondSection.forget()
+    else if (!isSameProgram(first.executable, second.executable) || first.greeted !== second.greeted)
+      throw replaced(run)
     return first.executable
-  } catch (error) {
-    failed.abort(error)
-    await Promise.allSettled(translations)
-    throw error
+  } finally {
+    over.abort(new Error('The interview is over'))
+    for (const started of starts) await (await started.catch(() => null))?.[Symbol.asyncDispose]()
   }
 }
 
-interface Section<Result> {
-  readonly accelerators: string
-  readonly section: RecordedSection
-  readonly ask: (ask: AskEmulator) => Promise<Result>
+/** Natively, with KVM, most emulators are asked about translation as well. A name that says nothing promises nothing. */
+function expectsTranslation(binary: string, { kvmUsable }: EmulatorIdentity): boolean {
+  return kvmUsable && basename(binary).startsWith('qemu-system-') && isNative(binary)
 }
 
-/** What came of a section. */
-interface Heard<Result> {
-  readonly result: Result
+/** An emulator that can be asked. Disposing ends it: it has no guest and no files, and waiting for its end is its parent's business. */
+interface Started extends AsyncDisposable {
+  readonly ask: AskEmulator
+  /** The version in its greeting. */
   readonly greeted: string
   readonly executable: ExecutableFile | null
 }
 
-/** One start of the emulator. It has no guest and no files: there is nothing to end in order, and waiting for its end is its parent's business. */
-async function interview<Result>(run: Run, { accelerators, section, ask }: Section<Result>): Promise<Heard<Result>> {
+async function startEmulator(
+  run: Run,
+  { accelerators, section }: { readonly accelerators: string; readonly section: RecordedSection },
+): Promise<Started> {
   const { binary, action, signal, timeoutMs, recording, options, output } = run
+  const { user, processes, spawn = spawnQemu } = options
   const monitorPath = join(run.directory, `${accelerators.replaceAll(':', '-')}.sock`)
   const args = probeArguments(monitorPath, accelerators)
-  let child: SpawnedQemu | null = null
-  try {
-    child = await spawnQemu({ binary, args, user: options.user, outputDescriptor: output.fd, action, limits })
-    const onExchange = (command: string, answer: string): void => section.add(command, answer)
-    await using client = await connectNewQemu(monitorPath, { process: child, signal, timeoutMs, onExchange })
-    const executable = options.processes.executable(child.pid)
-    const bounded: AskEmulator = async (command, more = {}) => {
-      const value = await client.execute(command, more, { signal })
-      if (recording.size > maxConversationBytes) throw tooTalkative()
-      return value
-    }
-    return { result: await ask(bounded), greeted: client.greetedVersion, executable }
-  } finally {
-    if (child !== null) killGroup(child)
+  await using made = new AsyncDisposableStack()
+  const child = await spawn({ binary, args, user, outputDescriptor: output.fd, action, limits })
+  made.defer(() => killGroup(child))
+  const onExchange = (command: string, answer: string, understood: QmpAnswer): void =>
+    section.add({ command, answer, understood })
+  const client = made.use(await connectNewQemu(monitorPath, { process: child, signal, timeoutMs, onExchange }))
+  const executable = processes.executable(child.pid)
+  const ask: AskEmulator = async (command, more = {}) => {
+    const value = await client.execute(command, more, { signal })
+    if (recording.size > maxConversationBytes) throw tooTalkative()
+    return value
+  }
+  const kept = made.move()
+  return {
+    ask,
+    greeted: client.greetedVersion,
+    executable,
+    [Symbol.asyncDispose]: async () => await kept.disposeAsync(),
   }
 }
 

@@ -1,3 +1,5 @@
+import type { HeardExchange } from './probe-conversation.ts'
+
 // The message's own id stands first or last; inside, other things may have one too.
 const ownId = /(?<=^\{)"id":\s*"chronovisor-\d+"|"id":\s*"chronovisor-\d+"(?=\}$)/
 
@@ -20,9 +22,9 @@ export class ProbeRecording {
     return section
   }
 
-  /** Commands and answers in turn, as they were said. */
-  get messages(): readonly string[] {
-    return this.#sections.flatMap((section) => section.messages)
+  /** What was said in each section. */
+  get sections(): readonly (readonly HeardExchange[])[] {
+    return this.#sections.map((section) => section.exchanges)
   }
 
   /** The whole conversation. */
@@ -33,7 +35,7 @@ export class ProbeRecording {
 
 /** What was said since one start of the emulator. */
 export class RecordedSection {
-  readonly #messages: string[] = []
+  readonly #exchanges: HeardExchange[] = []
   readonly #texts: string[] = []
   #size = 0
 
@@ -42,17 +44,23 @@ export class RecordedSection {
     return this.#size
   }
 
-  /** Commands and answers in turn, as they were said. */
-  get messages(): readonly string[] {
-    return this.#messages
+  get exchanges(): readonly HeardExchange[] {
+    return this.#exchanges
   }
 
-  /** Takes the next command with its answer, as JSON text. */
-  add(command: string, answer: string): void {
-    this.#size += command.length + answer.length
-    this.#messages.push(command, answer)
+  /** Takes the next command with its answer. */
+  add(exchange: HeardExchange): void {
+    this.#size += exchange.command.length + exchange.answer.length
+    this.#exchanges.push(exchange)
     // After the next question is asked: the emulator works on it meanwhile.
     setImmediate(() => this.#write())
+  }
+
+  /** Nothing was said: it turned out to be of no use. */
+  forget(): void {
+    this.#exchanges.length = 0
+    this.#texts.length = 0
+    this.#size = 0
   }
 
   /** Its messages as they are recorded. */
@@ -62,10 +70,10 @@ export class RecordedSection {
   }
 
   #write(): void {
-    while (this.#texts.length < this.#messages.length) {
-      const at = this.#texts.length
-      const id = Math.floor(at / 2) + 1
-      this.#texts.push(indentJson((this.#messages[at] ?? '').trim().replace(ownId, `"id": "libvirt-${id}"`)))
+    for (const { command, answer } of this.#exchanges.slice(this.#texts.length / 2)) {
+      const id = this.#texts.length / 2 + 1
+      for (const message of [command, answer])
+        this.#texts.push(indentJson(message.trim().replace(ownId, `"id": "libvirt-${id}"`)))
     }
   }
 }

@@ -3,7 +3,7 @@ import { Fault } from '../util/fault.ts'
 import { abortFault } from '../util/abort-fault.ts'
 import { LineSplitter } from './line-splitter.ts'
 import { QmpError } from './qmp-error.ts'
-import { parseQmpMessage, type QmpEvent, type QmpMessage } from './qmp-message.ts'
+import { parseQmpMessage, type QmpAnswer, type QmpEvent, type QmpMessage } from './qmp-message.ts'
 
 /** Bounds of a conversation with a monitor: whatever QEMU does, it costs no more than this. */
 export interface QmpLimits {
@@ -29,7 +29,7 @@ export interface QmpConnectOptions {
   /** Called for each event in its order, before the replies that follow it; must not throw. */
   readonly onEvent?: (event: QmpEvent) => void
   /** Sees each command with its answer, as JSON text, in the order of the answers: for recordings. */
-  readonly onExchange?: (command: string, answer: string) => void
+  readonly onExchange?: (command: string, answer: string, understood: QmpAnswer) => void
 }
 
 /** How a single command is waited for. */
@@ -231,7 +231,7 @@ export class QmpClient implements AsyncDisposable {
     else this.#greeting.resolve(message.versionText)
   }
 
-  #onAnswer(message: Extract<QmpMessage, { kind: 'reply' | 'error' }>, line: string): void {
+  #onAnswer(message: QmpAnswer, line: string): void {
     const pending = message.id === null ? undefined : this.#pending.get(message.id)
     if (message.id === null || pending === undefined) {
       const text = message.kind === 'error' ? `error "${message.description}"` : `reply "${message.id}"`
@@ -239,7 +239,7 @@ export class QmpClient implements AsyncDisposable {
       return
     }
     this.#pending.delete(message.id)
-    this.#options.onExchange?.(pending.text, line)
+    this.#options.onExchange?.(pending.text, line, message)
     pending.settle?.(
       message.kind === 'reply' ? { value: message.value } : { error: new QmpError(pending.command, message) },
     )

@@ -8,6 +8,9 @@ export type QmpMessage =
   | { readonly kind: 'error'; readonly id: string | null; readonly errorClass: string; readonly description: string }
   | { readonly kind: 'event'; readonly event: QmpEvent }
 
+/** What a monitor says to a command. */
+export type QmpAnswer = Extract<QmpMessage, { readonly kind: 'reply' | 'error' }>
+
 /** Something that a monitor reported by itself. */
 export interface QmpEvent {
   readonly name: string

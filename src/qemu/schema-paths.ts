@@ -21,6 +21,7 @@ const reply = v.array(
   ),
 )
 const command = 'query-qmp-schema'
+const read = new WeakMap<object, SchemaPaths>()
 
 type Entry = v.InferOutput<typeof entryShape>
 
@@ -32,8 +33,17 @@ export class SchemaPaths {
   readonly #unread: ReadonlyMap<string, unknown>
   readonly #entries = new Map<string, Entry>()
 
-  /** Throws Fault where the answer is no schema. */
-  constructor(value: unknown) {
+  /** The paths of an answer, read once however often they are asked for. Throws Fault where the answer is no schema. */
+  static of(value: unknown): SchemaPaths {
+    if (typeof value !== 'object' || value === null) return new SchemaPaths(value)
+    const known = read.get(value)
+    if (known !== undefined) return known
+    const paths = new SchemaPaths(value)
+    read.set(value, paths)
+    return paths
+  }
+
+  private constructor(value: unknown) {
     const entries = parseQmpValue(value, { shape: reply, of: command })
     this.#unread = new Map(entries.map((entry) => [entry.name, entry]))
   }

@@ -3,6 +3,7 @@ import { deriveAnswers } from '../../src/qemu/derive-answers.ts'
 import { flagRules } from '../../src/qemu/flag-rules.ts'
 import { interviewEmulator, interviewTranslation } from '../../src/qemu/interview-emulator.ts'
 import { ProbeConversation } from '../../src/qemu/probe-conversation.ts'
+import { parseQmpMessage } from '../../src/qemu/qmp-message.ts'
 import { indentJson, ProbeRecording } from '../../src/qemu/probe-recording.ts'
 import { answerFrom, questionsOf, recordedEmulators, recordingOf } from '../support/recorded-emulators.ts'
 
@@ -114,18 +115,24 @@ describe('ProbeRecording', () => {
   test('writes what is read back, with ids counted from 1 in each section', () => {
     const written = new ProbeRecording()
     const [first, second] = [written.beginSection(), written.beginSection()]
-    first.add('{"execute":"qmp_capabilities","id":"chronovisor-1"}', '{"return": {}, "id": "chronovisor-1"}\r\n')
-    second.add('{"execute":"qmp_capabilities","id":"chronovisor-1"}', '{"return": {}, "id": "chronovisor-1"}')
-    first.add(
-      '{"execute":"qom-list-types","arguments":{"id":"chronovisor-9"},"id":"chronovisor-2"}',
-      '{"id": "chronovisor-2", "error": {"class": "GenericError", "desc": "no"}}',
-    )
+    const hear = (section: typeof first, command: string, answer: string): void => {
+      const understood = parseQmpMessage(answer.trim())
+      if (understood.kind === 'reply' || understood.kind === 'error') section.add({ command, answer, understood })
+    }
+    const negotiate = '{"execute":"qmp_capabilities","id":"chronovisor-1"}'
+    hear(first, negotiate, '{"return": {}, "id": "chronovisor-1"}\r\n')
+    hear(second, negotiate, '{"return": {}, "id": "chronovisor-1"}')
+    const refusal = '{"id": "chronovisor-2", "error": {"class": "GenericError", "desc": "no"}}'
+    hear(first, '{"execute":"qom-list-types","arguments":{"id":"chronovisor-9"},"id":"chronovisor-2"}', refusal)
+    hear(second, '{"execute":"wide","id":"chronovisor-2"}', '{"return": 9007199254740993, "id": "chronovisor-2"}')
     const messages = written.text.split('\n\n')
     expect(messages[3]).toBe(
       '{\n  "id": "libvirt-2",\n  "error": {\n    "class": "GenericError",\n    "desc": "no"\n  }\n}',
     )
     expect(messages[4]).toContain('"id": "libvirt-1"')
     const read = ProbeConversation.parse(written.text)
+    expect(ProbeConversation.heard([...written.sections, []]).sections, 'heard as it is read').toEqual(read.sections)
+    expect(read.value(1, { command: 'wide' })).toBe(9007199254740993n)
     expect(read.sections).toHaveLength(2)
     expect(read.answer(0, { command: 'qom-list-types', args: { id: 'chronovisor-9' } })).toEqual({
       kind: 'error',
