@@ -1,17 +1,12 @@
 import type pg from 'pg'
 import { LogCorruptError } from './append-errors.ts'
-import { BinaryRow, copyRows } from './copy-rows.ts'
+import type { BinaryRow } from './binary-row.ts'
+import { copyRows } from './copy-rows.ts'
+import { type CommitStamp, DraftedEvents, type TypeName, type UnnamedEvent } from './drafted-events.ts'
 import { Gate } from './gate.ts'
-import { GenerationCache } from './generation-cache.ts'
 import { readStatements } from './read-statements.ts'
 import type { RecordedEvent } from './recorded-event.ts'
-
-/** An event type as events refer to it. */
-export interface TypeName {
-  readonly id: number
-  readonly name: string
-  readonly schema: number
-}
+import { SlotCache } from './slot-cache.ts'
 
 /** The end of a stream. */
 export interface StreamEnd {
@@ -26,31 +21,12 @@ export interface EventPage {
   readonly isCut: boolean
 }
 
-interface CommitStamp {
-  readonly commitNo: bigint
-  readonly epoch: number
-  readonly recordedAtUs: bigint
-}
-
-interface RawEvent {
-  readonly position: bigint
-  readonly streamId: number
-  readonly revision: bigint
-  readonly typeId: number
-  readonly commitNo: number
-  readonly eventId: string
-  readonly data: Buffer | null
-  readonly meta: Buffer | null
-  readonly dataHash: Buffer | null
-}
-
 /** Bytes of rows in one page; a single larger row is read all the same. */
 const pageBytes = 1 << 20
-const cachedStreams = 50_000
-const cachedCommits = 10_000
+const streamSlots = 65_536
+const commitSlots = 16_384
 // Of the pool's eight connections: the rest is for those who append and for queries.
 const connections = 4
-const noBytes = Buffer.alloc(0)
 
 /**
  * Reads rows of the event table and gives them the names of their streams and types and the stamps of their commits from memory, what is
@@ -59,8 +35,8 @@ const noBytes = Buffer.alloc(0)
 export class EventRows {
   readonly #pool: pg.Pool
   readonly #gate = new Gate(connections)
-  readonly #streams = new GenerationCache<number, string>(cachedStreams)
-  readonly #commits = new GenerationCache<number, CommitStamp>(cachedCommits)
+  readonly #streams = new SlotCache<string>(streamSlots)
+  readonly #commits = new SlotCache<CommitStamp>(commitSlots)
   readonly #types: TypeName[] = []
 
   constructor(pool: pg.Pool) {
@@ -70,87 +46,84 @@ export class EventRows {
   /** Runs one of the statements that select whole events. */
   async read(statement: string): Promise<EventPage> {
     return await this.#gate.pass(async () => {
-      const { rows, isCut } = await copyRows(this.#pool, statement, { maxBytes: pageBytes })
-      return { events: await this.#named(rows.map(rawEvent)), isCut }
+      const drafted = new DraftedEvents({ streams: this.#streams, commits: this.#commits, types: this.#types })
+      const read = (columns: BinaryRow): void => drafted.add(columns)
+      const { isCut } = await copyRows(this.#pool, statement, { maxBytes: pageBytes, read })
+      if (drafted.unnamed.length > 0) await this.#name(drafted.unnamed)
+      return { events: drafted.finish(), isCut }
     })
   }
 
   /** The position of the last event, -1 in an empty log. */
   async head(): Promise<bigint> {
-    const [row] = await this.copy(readStatements.head())
-    return row === undefined ? -1n : new BinaryRow(row).int8()
+    const [position] = await this.copy(readStatements.head(), (columns) => columns.int8())
+    return position ?? -1n
   }
 
   /** The end of a stream; null where there is no such stream. */
   async streamEnd(name: string): Promise<StreamEnd | null> {
     if (name.includes('\0') || !name.isWellFormed()) return null
-    const [row] = await this.copy(readStatements.streamHead(name))
-    if (row === undefined) return null
-    const columns = new BinaryRow(row)
-    const streamId = columns.count()
-    this.#streams.set(streamId, name)
-    return { streamId, revision: columns.int8(), position: columns.int8() }
+    const [end] = await this.copy(readStatements.streamHead(name), (columns) => ({
+      streamId: columns.count(),
+      revision: columns.int8(),
+      position: columns.int8(),
+    }))
+    if (end === undefined) return null
+    this.#streams.set(end.streamId, name)
+    return end
   }
 
   /** All event types there are now. */
   async types(): Promise<readonly TypeName[]> {
-    for (const row of await this.#copy(readStatements.typesAfter(this.#types.length - 1))) {
-      const columns = new BinaryRow(row)
-      const id = columns.int4()
-      // Two readers may have asked at once.
-      this.#types[id] ??= { id, schema: columns.int4(), name: columns.text() }
-    }
+    const found = await this.#copy(readStatements.typesAfter(this.#types.length - 1), (columns) => ({
+      id: columns.int4(),
+      schema: columns.int4(),
+      name: columns.text(),
+    }))
+    for (const type of found) this.#types[type.id] ??= type // two readers may have asked at once
     return this.#types
   }
 
   /** The rows of a statement that has a bound of its own. */
-  async copy(statement: string): Promise<readonly Buffer[]> {
-    return await this.#gate.pass(async () => await this.#copy(statement))
+  async copy<Row>(statement: string, read: (columns: BinaryRow) => Row): Promise<readonly Row[]> {
+    return await this.#gate.pass(async () => await this.#copy(statement, read))
   }
 
-  async #copy(statement: string): Promise<readonly Buffer[]> {
-    return (await copyRows(this.#pool, statement, { maxBytes: Infinity })).rows
+  async #copy<Row>(statement: string, read: (columns: BinaryRow) => Row): Promise<readonly Row[]> {
+    return (await copyRows(this.#pool, statement, { maxBytes: Infinity, read })).rows
   }
 
-  async #named(rows: readonly RawEvent[]): Promise<readonly RecordedEvent[]> {
-    const loadStreams = async (ids: readonly number[]) => await this.#loadStreams(ids)
-    const loadCommits = async (numbers: readonly number[]) => await this.#loadCommits(numbers)
-    const streams = await resolveAll({ keys: rows.map((row) => row.streamId), cache: this.#streams, load: loadStreams })
-    const commits = await resolveAll({ keys: rows.map((row) => row.commitNo), cache: this.#commits, load: loadCommits })
-    if (rows.some((row) => this.#types[row.typeId] === undefined)) await this.types()
-    return rows.map((row, at) => {
-      const { position, revision, eventId, dataHash } = row
-      const stream = streams[at]
-      const type = this.#types[row.typeId]
-      const commit = commits[at]
-      if (stream === undefined) throw unnamed(position, `stream ${row.streamId}`)
-      if (type === undefined) throw unnamed(position, `event type ${row.typeId}`)
-      if (commit === undefined) throw unnamed(position, `commit ${row.commitNo}`)
-      const event = {
-        position,
-        stream,
-        revision,
-        type: type.name,
-        schema: type.schema,
-        eventId,
-        commitNo: commit.commitNo,
-        epoch: commit.epoch,
-        recordedAtUs: commit.recordedAtUs,
-        data: row.data ?? noBytes,
-        meta: row.meta ?? noBytes,
-      }
-      return dataHash === null ? event : { ...event, dataHash }
-    })
+  /** Most pages come here, since the commits of what is read for the first time are not in memory. */
+  async #name(events: readonly UnnamedEvent[]): Promise<void> {
+    const ids = missing(this.#streams, { of: events, key: ({ streamId }) => streamId })
+    const numbers = missing(this.#commits, { of: events, key: ({ commitNo }) => commitNo })
+    const streams = ids.size === 0 ? null : await this.#loadStreams([...ids])
+    const commits = numbers.size === 0 ? null : await this.#loadCommits([...numbers])
+    if (events.some(({ typeId }) => this.#types[typeId] === undefined)) await this.types()
+    for (const { draft, streamId, typeId, commitNo } of events) {
+      // What had to be loaded is taken from there where others have pushed it out of the cache again.
+      const stream = this.#streams.get(streamId) ?? streams?.get(streamId)
+      const type = this.#types[typeId]
+      const commit = this.#commits.get(commitNo) ?? commits?.get(commitNo)
+      if (stream === undefined) throw unnamed(draft.position, `stream ${streamId}`)
+      if (type === undefined) throw unnamed(draft.position, `event type ${typeId}`)
+      if (commit === undefined) throw unnamed(draft.position, `commit ${commitNo}`)
+      draft.stream = stream
+      draft.type = type.name
+      draft.schema = type.schema
+      draft.commitNo = commit.commitNo
+      draft.epoch = commit.epoch
+      draft.recordedAtUs = commit.recordedAtUs
+    }
   }
 
   async #loadStreams(ids: readonly number[]): Promise<ReadonlyMap<number, string>> {
-    const rows = await this.#copy(readStatements.streamNames(ids))
-    return new Map(
-      rows.map((row) => {
-        const columns = new BinaryRow(row)
-        return [columns.count(), columns.text()]
-      }),
-    )
+    const names = await this.#copy(readStatements.streamNames(ids), (columns) => ({
+      id: columns.count(),
+      name: columns.text(),
+    }))
+    for (const { id, name } of names) this.#streams.set(id, name)
+    return new Map(names.map(({ id, name }) => [id, name]))
   }
 
   async #loadCommits(numbers: readonly number[]): Promise<ReadonlyMap<number, CommitStamp>> {
@@ -158,50 +131,29 @@ export class EventRows {
     const last = numbers.reduce((most, number) => Math.max(most, number))
     const isDense = last - first < 2 * numbers.length
     const statement = isDense ? readStatements.commitRange({ first, last }) : readStatements.commits(numbers)
-    const rows = await this.#copy(statement)
-    return new Map(
-      rows.map((row) => {
-        const columns = new BinaryRow(row)
-        const commitNo = columns.int8()
-        return [Number(commitNo), { commitNo, recordedAtUs: columns.int8(), epoch: columns.int4() }]
-      }),
-    )
+    const stamps = await this.#copy(statement, (columns) => ({
+      commitNo: columns.int8(),
+      recordedAtUs: columns.int8(),
+      epoch: columns.int4(),
+    }))
+    for (const stamp of stamps) this.#commits.set(Number(stamp.commitNo), stamp)
+    return new Map(stamps.map((stamp) => [Number(stamp.commitNo), stamp]))
   }
 }
 
-interface Resolving<Value> {
-  readonly keys: readonly number[]
-  readonly cache: GenerationCache<number, Value>
-  readonly load: (keys: readonly number[]) => Promise<ReadonlyMap<number, Value>>
-}
-
-/** The value of each key; what had to be loaded is taken from there, since others may have pushed it out of the cache again. */
-async function resolveAll<Value>({ keys, cache, load }: Resolving<Value>): Promise<readonly (Value | undefined)[]> {
-  const missing = new Set<number>()
-  const values = keys.map((key) => {
-    const value = cache.get(key)
-    if (value === undefined) missing.add(key)
-    return value
-  })
-  if (missing.size === 0) return values
-  const loaded = await load([...missing])
-  for (const [key, value] of loaded) cache.set(key, value)
-  return values.map((value, at) => value ?? loaded.get(keys[at] ?? -1))
-}
-
-function rawEvent(row: Buffer): RawEvent {
-  const columns = new BinaryRow(row)
-  return {
-    position: columns.int8(),
-    streamId: columns.count(),
-    revision: columns.int8(),
-    typeId: columns.int4(),
-    commitNo: columns.count(),
-    eventId: columns.uuid(),
-    data: columns.bytes(),
-    meta: columns.bytes(),
-    dataHash: columns.bytes(),
+/** The keys of events that a cache does not have. Neighbours often have the same. */
+function missing<Value>(
+  cache: SlotCache<Value>,
+  { of: events, key }: { readonly of: readonly UnnamedEvent[]; readonly key: (event: UnnamedEvent) => number },
+): ReadonlySet<number> {
+  const keys = new Set<number>()
+  let last = -1
+  for (const event of events) {
+    const number = key(event)
+    if (number !== last && cache.get(number) === undefined) keys.add(number)
+    last = number
   }
+  return keys
 }
 
 function unnamed(position: bigint, what: string): LogCorruptError {

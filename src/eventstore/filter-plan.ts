@@ -1,5 +1,4 @@
 import { categoryOf } from '../events/stream-names.ts'
-import { BinaryRow } from './copy-rows.ts'
 import type { EventRows } from './event-rows.ts'
 import { type LogFilter, passesName, prefixesOf } from './log-filter.ts'
 import { type Direction, readStatements, type RowFilter, type Span } from './read-statements.ts'
@@ -88,7 +87,7 @@ async function wantedCategories(rows: EventRows, prefixes: readonly string[]): P
   const ids = new Set<number>()
   for (const prefix of prefixes) {
     const name = prefix.includes('-') ? { exactly: categoryOf(prefix) } : { prefix }
-    for (const row of await rows.copy(readStatements.categories(name))) ids.add(new BinaryRow(row).int4())
+    for (const id of await rows.copy(readStatements.categories(name), (columns) => columns.int4())) ids.add(id)
   }
   return [...ids]
 }
@@ -100,15 +99,16 @@ async function streamParts(
 ): Promise<readonly StreamPart[] | null> {
   const ids = new Set<number>()
   for (const prefix of prefixes) {
-    const found = await rows.copy(readStatements.streamsOfPrefix({ prefix, limit: mostStreams + 1 }))
-    for (const row of found) ids.add(new BinaryRow(row).count())
+    const statement = readStatements.streamsOfPrefix({ prefix, limit: mostStreams + 1 })
+    const named = await rows.copy(statement, (columns) => ({ id: columns.count(), name: columns.text() }))
+    for (const { id } of named) ids.add(id)
     if (ids.size > mostStreams) return null
   }
   if (ids.size === 0) return []
-  const parts = (await rows.copy(readStatements.revisionSpans({ ids: [...ids], ...span }))).map((row) => {
-    const columns = new BinaryRow(row)
-    return { streamId: columns.count(), revisions: { first: columns.int8(), last: columns.int8() } }
-  })
+  const parts = await rows.copy(readStatements.revisionSpans({ ids: [...ids], ...span }), (columns) => ({
+    streamId: columns.count(),
+    revisions: { first: columns.int8(), last: columns.int8() },
+  }))
   return parts.filter(({ revisions }) => revisions.first <= revisions.last)
 }
 
@@ -136,7 +136,7 @@ async function blocksIn(
 }
 
 async function blockNumbers(rows: EventRows, statement: string): Promise<readonly bigint[]> {
-  return (await rows.copy(statement)).map((row) => new BinaryRow(row).int8())
+  return await rows.copy(statement, (columns) => columns.int8())
 }
 
 function runsOf(blocks: readonly bigint[]): readonly Span[] {
