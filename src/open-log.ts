@@ -98,7 +98,7 @@ export async function openLog(parts: {
   jumps.attach(store)
   if (store.rolesProblem !== null) logger.warn(`The writer has more rights than it needs: ${store.rolesProblem}`)
   const { view } = models
-  const checkpoints = await keepCheckpoints(store, { config, logger })
+  const checkpoints = keepCheckpoints(store, { config, logger })
   return {
     store,
     hostId,
@@ -122,14 +122,14 @@ export async function openLog(parts: {
   }
 }
 
-/** Signs what the log is, from now to its end. What stands in the way is said, and holds nothing else up. */
-async function keepCheckpoints(
+/** Signs what the log is, from now to its end. What stands in the way is said, and holds nothing else up: nobody waits for it. */
+function keepCheckpoints(
   store: EventStore,
   { config, logger }: { readonly config: Config; readonly logger: Logger },
-): Promise<CheckpointKeeper | null> {
+): CheckpointKeeper | null {
   const onProblem = (error: Error) => logger.error({ err: error }, 'No checkpoint of the log was signed')
   try {
-    return await CheckpointKeeper.start({
+    return CheckpointKeeper.begin({
       store,
       signer: openSigningKey(join(config.stateDir, 'log-signing-key'), logOrigin(store.log)),
       anchorPath: checkpointPath(config.stateDir),

@@ -25,6 +25,8 @@ function createProgram(): Command {
     if (placeFlags.includes(flag)) program.option(`--${flag} <${value ?? 'VALUE'}>`, meaning)
   }
   addDaemon(program)
+  // Its start waits for nothing that it does without.
+  if (process.argv[2] === 'daemon') return program
   for (const subcommand of subcommands) addSubcommand(program, subcommand)
   addSetup(program)
   return program.addHelpText('after', moments)

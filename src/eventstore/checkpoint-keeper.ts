@@ -39,9 +39,15 @@ export class CheckpointKeeper implements AsyncDisposable {
 
   /** Signs the head, and goes on doing so. What stands in the way is told to `onProblem`. */
   static async start(options: CheckpointKeeperOptions): Promise<CheckpointKeeper> {
+    const keeper = CheckpointKeeper.begin(options)
+    await keeper.#turn
+    return keeper
+  }
+
+  /** The same for who does not wait until the head is signed. */
+  static begin(options: CheckpointKeeperOptions): CheckpointKeeper {
     const keeper = new CheckpointKeeper(options)
     keeper.#signSoon()
-    await keeper.#turn
     return keeper
   }
 

@@ -72,6 +72,8 @@ export interface EventStoreOptions {
 }
 
 const poolConnections = 8
+/** As many queries as the opening has at a time. */
+const warmConnections = 3
 // The longest single query is the comparison of a whole read model in a replay check.
 const readTimeoutMs = 600_000
 const maxFenceTries = 20
@@ -99,6 +101,8 @@ interface Fencing {
   /** Up to when former writers gave answers. */
   readonly asOfUs: bigint
   readonly log: LogRow
+  /** The last commit as it was read with the lock held; a dying writer may have one more in flight. */
+  readonly first: LogHead
 }
 
 interface Fenced {
@@ -158,6 +162,7 @@ class Opening {
 
   async run(): Promise<EventStore> {
     const { options, limits } = { options: this.#options, limits: this.#limits }
+    this.#warmPool()
     await this.#session.open({ lockWaitMs: limits.lockWaitMs, signal: this.#signal })
     await migrate(this.#session.client)
     const asOfUs = await this.#session.recordHolder()
@@ -167,18 +172,31 @@ class Opening {
     const before = await readHead(this.#session.client)
     const from = { nextPosition: before.position + 1n, size: log.partitionEvents, alarm: this.#alarm }
     const partitions = new Partitions(this.#pool, from)
-    const { head, tree } = await this.#fence({ partitions, asOfUs, log })
+    const { head, tree } = await this.#fence({ partitions, asOfUs, log, first: before })
     this.#live.ring.restart(head.position + 1n)
-    await this.#requests.open()
     const { writer, store } = this.#assemble({ head, tree, log, rolesProblem }, partitions)
     const positionAt = (timeUs: bigint) => store.positionAt(timeUs)
     const exclusively = <T>(action: () => Promise<T>) => writer.exclusively(action)
     const context = { pool: this.#pool, head, reader: this.#reads, positionAt, exclusively, signal: this.#signal }
-    for (const participant of this.#participants) await participant.open(context)
+    const openParticipants = async (): Promise<void> => {
+      for (const participant of this.#participants) await participant.open(context)
+    }
+    await Promise.all([this.#requests.open(), openParticipants()])
     await partitions.settled()
     this.#writer = writer
     if (!this.#session.isConnected) writer.connectionLost(new Error('PostgreSQL closed the connection'))
     return store
+  }
+
+  /** The server makes a process for each connection: some are made while the writer's own is, since all else waits for that. */
+  #warmPool(): void {
+    for (let made = 0; made < warmConnections; made += 1) {
+      // Who uses it first hears why there is none.
+      this.#pool.connect().then(
+        (client) => client.release(),
+        () => undefined,
+      )
+    }
   }
 
   /** The writer lays down the rights that it has no use for. */
@@ -202,16 +220,15 @@ class Opening {
   }
 
   /** The first commit: waits for whatever a dying writer still has in flight, and where that wins, starts again after it. */
-  async #fence({ partitions, asOfUs, log }: Fencing): Promise<Fenced> {
+  async #fence({ partitions, asOfUs, log, first }: Fencing): Promise<Fenced> {
     const { onTreeProgress, fence = () => openedWrites(log, this.#holder) } = this.#options
+    const onProgress = onTreeProgress === undefined ? {} : { onProgress: onTreeProgress }
     for (let tries = 1; ; tries += 1) {
-      await this.#names.open()
-      const before = await readHead(this.#session.client)
-      const tree = await readTree(this.#session.client, {
-        head: before,
-        reader: this.#reads,
-        ...(onTreeProgress === undefined ? {} : { onProgress: onTreeProgress }),
-      })
+      const before = tries === 1 ? first : await readHead(this.#session.client)
+      const [tree] = await Promise.all([
+        readTree(this.#session.client, { head: before, reader: this.#reads, ...onProgress }),
+        this.#names.open(),
+      ])
       const now = this.#nowUs()
       const floor = asOfUs > before.recordedAtUs ? asOfUs : before.recordedAtUs
       const recordedAtUs = now > floor ? now : floor + 1n

@@ -21,7 +21,8 @@ import { type Decode, ProjectionRun } from './projection-run.ts'
 import { readProjectionSql } from './projection-sql.ts'
 import { type ProjectionProgress, progressOf } from './projection-progress.ts'
 import { type ProjectionStatus, readProjectionStatus } from './projection-status.ts'
-import { loadRows, readAllColumns } from './projection-tables.ts'
+import { loadTables } from './load-tables.ts'
+import { readAllColumns } from './projection-tables.ts'
 import type { Projection } from './projection.ts'
 import { ReadModelRefusal } from './read-model-refusal.ts'
 import { type ReplayReport, replayCheck } from './replay-check.ts'
@@ -142,14 +143,12 @@ export class ReadModels implements CommitParticipant {
     const schema = 'public'
     const target = await withClient(context.pool, async (client) => {
       const columns = await readAllColumns(client, { schema, projections: this.#live })
-      for (const [table, tableColumns] of columns) {
-        await loadRows(client, { schema, columns: tableColumns, into: this.#run.overlay(table).base })
-      }
       for (const letter of await readDeadLetters(client, this.#live)) {
         this.#run.deadLetters.set(letterKey(letter.projection, letter.stream), letter)
       }
       return { pool: context.pool, schema, columns }
     })
+    await loadTables(context.pool, { ...target, rowsOf: (table) => this.#run.overlay(table).base })
     this.#open = { target, opening }
     await this.#catchUp(positions)
     await withClient(context.pool, (client) => enterLive(client, this.#live, context.head))
