@@ -20,6 +20,9 @@ interface Proof {
   readonly statements: readonly CommitStatement[]
 }
 
+// The server takes in the first slice while the second one is made.
+const sliceEvents = 256
+
 /** What is recorded by one commit. */
 interface Recording {
   readonly batch: Batch
@@ -46,8 +49,8 @@ const rowsBeside: readonly RowsBeside[] = [
 ]
 
 /**
- * A commit ready to be sent. The rows of the events come first, the commit with its root follows: so the events are hashed, at the first
- * use of what needs that, while the database takes them in. Sent again it is the very same.
+ * A commit ready to be sent. The rows of the events come first, slice after slice, the commit with its root follows: so the slices are made,
+ * and the events hashed, at the first use of what needs that, while the database takes them in. Sent again it is the very same.
  */
 export class CommitPlan {
   /** Where it ends. */
@@ -55,7 +58,6 @@ export class CommitPlan {
   readonly #recording: Omit<Recording, 'tiles'>
   readonly #before: LogHead
   readonly #tree: TreeFront
-  readonly #events: CommitStatement
   #proof: Proof | null = null
 
   constructor(batch: Batch, { before, tree }: { readonly before: LogHead; readonly tree: TreeFront }) {
@@ -63,7 +65,6 @@ export class CommitPlan {
     this.#recording = { batch, numbers, blocks: batch.names.blocks.missing(batch.events, numbers) }
     this.#before = before
     this.#tree = tree
-    this.#events = eventStatement(batch)
     this.lastPosition = batch.nextPosition - 1n
   }
 
@@ -81,7 +82,10 @@ export class CommitPlan {
   *parts(
     ofOthers: () => readonly CommitStatement[],
   ): Generator<readonly CommitStatement[], readonly CommitStatement[]> {
-    yield [this.#events]
+    const { batch } = this.#recording
+    for (let from = 0; from < batch.events.length; from += sliceEvents) {
+      yield [eventStatement(batch, { from, to: from + sliceEvents })]
+    }
     return [...this.#proved.statements, ...ofOthers()]
   }
 

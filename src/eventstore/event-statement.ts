@@ -12,10 +12,18 @@ const manySql = `insert into event (${columns})
   select $1::int8 + n, ($3::int8[])[n + 1], ($4::int8[])[n + 1], ($5::int4[])[n + 1], $2::int8, ($6::uuid[])[n + 1], data, meta
   from (select generate_series(0, $9::int4) as n, unnest($7::bytea[]) as data, unnest($8::bytea[]) as meta) as e`
 
-/** The statement that writes the events of a batch, at least one; their streams and types have numbers. */
-export function eventStatement(batch: Batch): CommitStatement {
-  const { events, eventStreams, eventTypes } = batch
-  const places = [int8Value(batch.firstPosition), int8Value(batch.commitNo)]
+/** Some of the events of a batch: those from number `from` up to number `to`, this one not included. */
+export interface Slice {
+  readonly from: number
+  readonly to: number
+}
+
+/** The statement that writes events of a batch, at least one; their streams and types have numbers. */
+export function eventStatement(batch: Batch, { from, to }: Slice): CommitStatement {
+  const events = batch.events.slice(from, to)
+  const eventStreams = batch.eventStreams.slice(from, to)
+  const eventTypes = batch.eventTypes.slice(from, to)
+  const places = [int8Value(batch.firstPosition + BigInt(from)), int8Value(batch.commitNo)]
   const [event] = events
   if (event !== undefined && events.length === 1) {
     const names = [

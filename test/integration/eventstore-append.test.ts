@@ -107,6 +107,19 @@ describe('append()', () => {
     expect(results.map((result) => result.lastPosition)).toEqual(events.slice(1).map((event) => event.position))
   })
 
+  test('records appends of any length in one commit each, whichever slices they are sent in', async () => {
+    await using log = await openLog(await server.createDatabase())
+    for (const count of [1, 2, 255, 256, 257, 511, 512, 513, 1_000]) {
+      const before = log.head
+      const ofStream = (half: number) =>
+        Array.from({ length: half }, (_, at) => newEvent('Put', { at, text: 'x'.repeat(at % 5) }))
+      const halves = [write('even', ofStream(count >> 1)), write('odd', ofStream(count - (count >> 1)))]
+      const { events, commitNo } = await log.append(halves)
+      expect([events.length, commitNo]).toEqual([count, before.commitNo + 1n])
+      expect(await collect(log.readAll({ from: before.position + 1n }))).toEqual(events)
+    }
+  })
+
   test('writes several streams in one commit or none of them', async () => {
     await using log = await openLog(await server.createDatabase())
     await log.append([write('a', [newEvent('Put')])])

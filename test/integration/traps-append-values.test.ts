@@ -225,6 +225,11 @@ async function fullPlan({ position = 4_000n, commitNo = 7n, revision = 3n } = {}
   await pool.end()
   const plan = new CommitPlan(batch, { before, tree: emptyFront })
   const parts = plan.parts(() => [])
-  const { value: events } = parts.next()
-  return { statements: [...(events ?? []), ...(parts.next().value ?? [])], head: plan.head }
+  const statements: CommitStatement[] = []
+  for (let isOver = false; !isOver; ) {
+    const { value, done } = parts.next()
+    statements.push(...value)
+    isOver = done === true
+  }
+  return { statements, head: plan.head }
 }
