@@ -44,6 +44,7 @@ export class CapsCache {
   /** Emulators whose last probe ran out of time in this life of the daemon, with what was tried. */
   readonly #timedOut = new Map<string, Tried>()
   readonly #probing = new Map<string, Promise<void>>()
+  #justProbed: { readonly documentSha256: string; readonly capabilities: EmulatorCapabilities } | null = null
 
   constructor(host: CapsHost) {
     this.#host = host
@@ -106,6 +107,8 @@ export class CapsCache {
 
   /** The whole capability document of a version. Throws where it cannot be read. */
   async capabilities({ documentSha256 }: Pick<CapsVersion, 'documentSha256'>): Promise<EmulatorCapabilities> {
+    // Who made an emulator be asked asks for what it said: it need not be read again.
+    if (this.#justProbed?.documentSha256 === documentSha256) return this.#justProbed.capabilities
     return parseDocument(await this.#host.texts.get(documentSha256)).capabilities
   }
 
@@ -201,6 +204,7 @@ export class CapsCache {
     const document = documentText(probe)
     const documentBlob = blobOf(document)
     const documentSha256 = documentBlob.sha256
+    this.#justProbed = { documentSha256, capabilities: probe.capabilities }
     const previous = this.#host.reads.emulator(probe.binary)
     if (
       previous !== undefined &&

@@ -72,8 +72,8 @@ export interface EventStoreOptions {
 }
 
 const poolConnections = 8
-/** As many queries as the opening has at a time. */
-const warmConnections = 3
+/** More would be in each other's way: a server's process takes some milliseconds of a processor. */
+const warmConnections = 2
 // The longest single query is the comparison of a whole read model in a replay check.
 const readTimeoutMs = 600_000
 const maxFenceTries = 20

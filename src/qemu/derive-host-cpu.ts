@@ -28,10 +28,10 @@ export function hostCpuQuestions(arch: string, model: 'host' | 'max'): readonly 
 /** The arguments of every expansion that a probe asks for: those of the CPU model, and the full one where only it names deprecated features. */
 export function cpuQuestions(
   arch: string,
-  { model, schema }: { readonly model: 'host' | 'max'; readonly schema: SchemaPaths },
+  { model, schema }: { readonly model: 'host' | 'max'; readonly schema: SchemaPaths | null },
 ): readonly object[] {
   const asked = hostCpuQuestions(arch, model)
-  const isNamedInFull = !fullExpansion.has(arch) && !isX86(arch) && schema.has(deprecatedProps)
+  const isNamedInFull = !fullExpansion.has(arch) && !isX86(arch) && schema?.has(deprecatedProps) === true
   return isNamedInFull ? [...asked, { type: 'full', model: { name: model } }] : asked
 }
 
@@ -62,7 +62,8 @@ export function deriveHostCpu(
   return { model: found.model.name, migratability: beyond !== undefined, properties, deprecatedFeatures: deprecated }
 }
 
-function isX86(arch: string): boolean {
+/** On x86 what is asked depends on nothing but that. */
+export function isX86(arch: string): boolean {
   return arch === 'x86_64' || arch === 'i686'
 }
 

@@ -28,23 +28,32 @@ const machinesReply = v.array(v.object({ name: v.string(), alias: v.optional(v.s
 
 const expansion = 'query-cpu-model-expansion'
 
+/** Who hears what an interview finds out on its way. */
+export interface InterviewListener {
+  /** The architecture, long before the schema. */
+  onTarget?(arch: string): void
+  /** There is to be a second section, and all that it depends on is known. */
+  onKnown?(section: FirstSection): void
+}
+
 /**
  * Asks an emulator, started with `-machine none`, everything that its capability document and the flag tables look at; the questions follow from
  * those tables. What does not depend on an answer is asked in one go, so that nobody waits for the other. A type's properties are asked only where the type exists, a command only where the schema has it. The answers are judged by
- * nobody here: they are recorded, and the document is derived from the recording. `onKnown` hears of a second section as soon as there is to be one.
+ * nobody here: they are recorded, and the document is derived from the recording. A second section need not wait for the end: the listener hears of it.
  */
-export async function interviewEmulator(
-  ask: AskEmulator,
-  onKnown: (section: FirstSection) => void = () => undefined,
-): Promise<FirstSection> {
-  const [versionValue, targetValue, schemaValue] = await Promise.all([
+export async function interviewEmulator(ask: AskEmulator, listener: InterviewListener = {}): Promise<FirstSection> {
+  const askTarget = async (): Promise<string> => {
+    const target = parseQmpValue(await ask('query-target'), { shape: targetReply, of: 'query-target' })
+    const named = archNames[target.arch] ?? target.arch
+    listener.onTarget?.(named)
+    return named
+  }
+  const [versionValue, arch, schemaValue] = await Promise.all([
     ask('query-version'),
-    ask('query-target'),
+    askTarget(),
     ask('query-qmp-schema'),
   ])
   const { qemu } = parseQmpValue(versionValue, { shape: versionReply, of: 'query-version' })
-  const target = parseQmpValue(targetValue, { shape: targetReply, of: 'query-target' })
-  const arch = archNames[target.arch] ?? target.arch
   const schema = SchemaPaths.of(schemaValue)
   const [kvmValue, typesValue] = await Promise.all([askWhereKnown(ask, schema, 'query-kvm'), ask('qom-list-types')])
   const kvm = parseQmpValue(kvmValue, {
@@ -56,7 +65,7 @@ export async function interviewEmulator(
   const version = `${qemu.major}.${qemu.minor}.${qemu.micro}`
   const needsTranslation = kvm.enabled && kvm.present && types.has('tcg-accel')
   const section: FirstSection = { arch, version, schema, needsTranslation }
-  if (needsTranslation) onKnown(section)
+  if (needsTranslation) listener.onKnown?.(section)
   const replies = await Promise.all([
     ...deviceTypes.filter(has).map(async (typename) => await askOptional(ask, 'device-list-properties', { typename })),
     ...plainTypes.filter(has).map(async (typename) => await askOptional(ask, 'qom-list-properties', { typename })),
@@ -77,14 +86,18 @@ export async function interviewEmulator(
   return section
 }
 
-/** Asks the emulator, started anew without an accelerator, what differs there. */
+/**
+ * Asks the emulator, started anew without an accelerator, what differs there. While the schema is not known (null), commands that every
+ * emulator has had for years are taken to be there: where one is not, the refusal is recorded.
+ */
 export async function interviewTranslation(
   ask: AskEmulator,
-  { arch, schema }: Pick<FirstSection, 'arch' | 'schema'>,
+  { arch, schema }: { readonly arch: string; readonly schema: SchemaPaths | null },
 ): Promise<void> {
-  const expansions = schema.has(expansion) ? cpuQuestions(arch, { model: 'max', schema }) : []
+  const has = (command: string): boolean => schema === null || schema.has(command)
+  const expansions = has(expansion) ? cpuQuestions(arch, { model: 'max', schema }) : []
   await Promise.all([
-    askWhereKnown(ask, schema, 'query-cpu-definitions'),
+    ...(has('query-cpu-definitions') ? [askOptional(ask, 'query-cpu-definitions')] : []),
     ...expansions.map(async (question) => await askOptional(ask, expansion, question)),
     ask('query-machines'),
   ])

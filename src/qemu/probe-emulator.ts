@@ -6,11 +6,13 @@ import { Fault } from '../util/fault.ts'
 import { connectNewQemu } from './connect-new-qemu.ts'
 import { deriveAnswers } from './derive-answers.ts'
 import { type EmulatorIdentities, isNative } from './emulator-identities.ts'
-import { type AskEmulator, type FirstSection, interviewEmulator, interviewTranslation } from './interview-emulator.ts'
+import { isX86 } from './derive-host-cpu.ts'
+import { type AskEmulator, interviewEmulator, interviewTranslation } from './interview-emulator.ts'
 import { ProbeConversation } from './probe-conversation.ts'
 import type { QmpAnswer } from './qmp-message.ts'
 import { ProbeRecording, type RecordedSection } from './probe-recording.ts'
 import { scratchDirectory } from './run-directory.ts'
+import type { SchemaPaths } from './schema-paths.ts'
 import { killGroup, type ProcessLimits, type SpawnedQemu, type SpawnRequest, spawnQemu } from './spawn-qemu.ts'
 
 /** What a probe runs with. */
@@ -109,23 +111,29 @@ async function interviewBoth(
   try {
     const starting = start('kvm:tcg', firstSection)
     const expected = expectsSecond ? start('tcg', secondSection) : null
-    const translate = async (known: FirstSection): Promise<Started> => {
-      const second = await (expected ?? start('tcg', secondSection))
-      await interviewTranslation(second.ask, known)
-      return second
-    }
-    const onKnown = (known: FirstSection): void => {
-      const translation = translate(known)
-      translation.catch(() => undefined)
-      translations.push(translation)
+    const translate = (known: { readonly arch: string; readonly schema: SchemaPaths | null }): void => {
+      if (translations.length > 0) return
+      const asked = (expected ?? start('tcg', secondSection)).then(async (second) => {
+        await interviewTranslation(second.ask, known)
+        return second
+      })
+      asked.catch(() => undefined)
+      translations.push(asked)
     }
     const first = await starting
-    const { version } = await interviewEmulator(first.ask, onKnown)
+    const { version, needsTranslation } = await interviewEmulator(first.ask, {
+      // While the first start prints its schema, the second has a processor to itself.
+      onTarget: (arch) => {
+        if (expected !== null && isX86(arch)) translate({ arch, schema: null })
+      },
+      onKnown: translate,
+    })
     if (first.greeted !== version) throw contradicting(first.greeted, version)
-    const [second] = await Promise.all(translations)
-    if (second === undefined) secondSection.forget()
-    else if (!isSameProgram(first.executable, second.executable) || first.greeted !== second.greeted)
-      throw replaced(run)
+    if (needsTranslation) {
+      for (const second of await Promise.all(translations)) {
+        if (!isSameProgram(first.executable, second.executable) || first.greeted !== second.greeted) throw replaced(run)
+      }
+    } else secondSection.forget()
     return first.executable
   } finally {
     over.abort(new Error('The interview is over'))

@@ -17,9 +17,25 @@ describe('interviewEmulator()', () => {
     expect(first.needsTranslation).toBe(name === 'x86_64-kvm')
     expect(conversation.sections).toHaveLength(first.needsTranslation ? 2 : 1)
     if (!first.needsTranslation) return
-    const translation: string[] = []
-    await interviewTranslation(answerFrom(conversation, { section: 1, asked: translation }), first)
-    expect(translation).toEqual(questionsOf(conversation, 1))
+    for (const schema of [first.schema, null]) {
+      const translation: string[] = []
+      const ask = answerFrom(conversation, { section: 1, asked: translation })
+      await interviewTranslation(ask, { arch: first.arch, schema })
+      expect(translation).toEqual(questionsOf(conversation, 1))
+    }
+  })
+
+  test('tells the architecture before the schema is there', async () => {
+    const conversation = ProbeConversation.parse(recordingOf('x86_64-kvm'))
+    const answers = answerFrom(conversation, { section: 0, asked: [] })
+    const { promise: told, resolve: onTarget } = Promise.withResolvers<string>()
+    const known: string[] = []
+    const late = async (command: string, args?: object): Promise<unknown> => {
+      if (command === 'query-qmp-schema') known.push(await told)
+      return await answers(command, args)
+    }
+    await interviewEmulator(late, { onTarget, onKnown: ({ version }) => known.push(version) })
+    expect(known).toEqual(['x86_64', '7.2.22'])
   })
 
   test('asks for properties only of types that exist', async () => {
