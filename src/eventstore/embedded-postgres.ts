@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs'
-import { chown, mkdir, realpath } from 'node:fs/promises'
+import { chownSync, existsSync, mkdirSync, realpathSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { installEmbeddedBinaries } from './embedded-binaries.ts'
@@ -76,7 +75,7 @@ export async function beginEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     }
   }
   const launch = async (): Promise<ServerProcess> => {
-    await writeClusterSettings(place)
+    writeClusterSettings(place)
     return await startServer(place, logFile).catch((error: unknown) => Promise.reject(explained(error, place)))
   }
   if (!adopted) await createCluster(place)
@@ -229,9 +228,9 @@ export class EmbeddedPostgres implements AsyncDisposable {
 
 async function preparePlace(options: EmbeddedPostgresOptions): Promise<ClusterPlace> {
   const user = findServerUser()
-  await mkdir(options.stateDir, { recursive: true, mode: user.switched ? 0o755 : 0o700 })
-  const root = join(await realpath(options.stateDir), 'postgresql')
-  await mkdir(root, { recursive: true, mode: 0o755 })
+  mkdirSync(options.stateDir, { recursive: true, mode: user.switched ? 0o755 : 0o700 })
+  const root = join(realpathSync(options.stateDir), 'postgresql')
+  mkdirSync(root, { recursive: true, mode: 0o755 })
   const dataDir = join(root, 'data')
   const isNew = !existsSync(join(dataDir, 'PG_VERSION'))
   // Where there is a cluster the server itself shows whether it gets there, and costs no other process.
@@ -240,9 +239,9 @@ async function preparePlace(options: EmbeddedPostgresOptions): Promise<ClusterPl
 
   const socketDir = join(resolve(options.socketDir), 'postgresql')
   postgresSocketPath(socketDir)
-  await mkdir(options.socketDir, { recursive: true, mode: 0o755 })
-  await mkdir(socketDir, { recursive: true, mode: 0o750 })
-  if (user.switched) await chown(socketDir, user.uid, user.gid)
+  mkdirSync(options.socketDir, { recursive: true, mode: 0o755 })
+  mkdirSync(socketDir, { recursive: true, mode: 0o750 })
+  if (user.switched) chownSync(socketDir, user.uid, user.gid)
   if (isNew) requireTraversable([socketDir], user)
   const signal = options.signal === undefined ? {} : { signal: options.signal }
   return { binDir, version, dataDir, socketDir, user, ...signal }
