@@ -13,7 +13,7 @@ import type { QmpAnswer } from './qmp-message.ts'
 import { ProbeRecording, type RecordedSection } from './probe-recording.ts'
 import { scratchDirectory } from './run-directory.ts'
 import type { SchemaPaths } from './schema-paths.ts'
-import { killGroup, type ProcessLimits, type SpawnedQemu, type SpawnRequest, spawnQemu } from './spawn-qemu.ts'
+import { killGroup, type ProcessLimits, spawnQemu } from './spawn-qemu.ts'
 
 /** What a probe runs with. */
 export interface ProbeOptions {
@@ -24,8 +24,6 @@ export interface ProbeOptions {
   readonly identities: EmulatorIdentities
   readonly processes: ProcessTable
   readonly timeoutMs?: number
-  /** Starts the emulator; {@link spawnQemu} unless told. */
-  readonly spawn?: (request: SpawnRequest) => Promise<SpawnedQemu>
 }
 
 const defaultTimeoutMs = 30_000
@@ -159,11 +157,11 @@ async function startEmulator(
   { accelerators, section }: { readonly accelerators: string; readonly section: RecordedSection },
 ): Promise<Started> {
   const { binary, action, signal, timeoutMs, recording, options, output } = run
-  const { user, processes, spawn = spawnQemu } = options
+  const { user, processes } = options
   const monitorPath = join(run.directory, `${accelerators.replaceAll(':', '-')}.sock`)
   const args = probeArguments(monitorPath, accelerators)
   await using made = new AsyncDisposableStack()
-  const child = await spawn({ binary, args, user, outputDescriptor: output.fd, action, limits })
+  const child = await spawnQemu({ binary, args, user, outputDescriptor: output.fd, action, limits })
   made.defer(() => killGroup(child))
   const onExchange = (command: string, answer: string, understood: QmpAnswer): void =>
     section.add({ command, answer, understood })

@@ -32,12 +32,10 @@ import { defaultEndLimits, type EndLimits, endProcess } from './end-process.ts'
 import { FactQueue } from './fact-queue.ts'
 import { FileHashes } from './file-hashes.ts'
 import { probeEmulator } from './probe-emulator.ts'
-import { ProbeSpawner } from './probe-spawner.ts'
 import { probeBuild } from './probe-questions.ts'
 import { findUnrecordedDomain, reattachDomain } from './reattach-domain.ts'
 import { sampleDomain } from './sample-domain.ts'
 import { nodeOptionsOfCommandLine, snapshotDomainDisks } from './snapshots.ts'
-import type { SpawnedQemu, SpawnRequest } from './spawn-qemu.ts'
 import { domainDirectory, startDomain } from './start-domain.ts'
 
 /** What the driver is made with; everything it reads of the machine comes through the two ports. */
@@ -72,7 +70,6 @@ export class QemuDriver implements Driver {
   readonly #sessions = new Map<string, DomainSession>()
   readonly #starting = new Set<string>()
   readonly #facts = new FactQueue()
-  readonly #spawner = new ProbeSpawner()
   readonly #waitingProbes: (() => void)[] = []
   #runningProbes = 0
 
@@ -99,9 +96,7 @@ export class QemuDriver implements Driver {
     try {
       if (signal.aborted) throw abortFault(signal, `probe emulator "${binary}"`)
       const { user, runDirectory, processes } = this.#options
-      const spawn = async (request: SpawnRequest): Promise<SpawnedQemu> => await this.#spawner.spawn(request)
-      const identities = this.#identities
-      return await probeEmulator(binary, { signal, user, runDirectory, processes, identities, spawn })
+      return await probeEmulator(binary, { signal, user, runDirectory, processes, identities: this.#identities })
     } finally {
       this.#giveProbeTurn()
     }

@@ -38,14 +38,6 @@ export interface ProcessEnd {
   readonly signal: string | null
 }
 
-/** Nothing of the daemon's environment (database URLs, tokens) reaches the guest's process. */
-export const qemuEnvironment = {
-  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-  LC_ALL: 'C',
-  HOME: '/',
-  QEMU_AUDIO_DRV: 'none',
-} as const
-
 /**
  * Starts QEMU in a session of its own. Not by `-daemonize`: the sandbox's `spawn=deny` forbids the fork that it needs, and it would send the
  * last words of a dying QEMU to /dev/null. Throws Fault when the program cannot be executed.
@@ -57,7 +49,13 @@ export async function spawnQemu(request: SpawnRequest): Promise<SpawnedQemu> {
     detached: true,
     stdio: ['ignore', outputDescriptor, outputDescriptor],
     cwd: '/',
-    env: qemuEnvironment,
+    // Nothing of the daemon's environment (database URLs, tokens) reaches the guest's process.
+    env: {
+      PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      LC_ALL: 'C',
+      HOME: '/',
+      QEMU_AUDIO_DRV: 'none',
+    },
     ...user,
   })
   child.unref()
@@ -76,15 +74,12 @@ export async function spawnQemu(request: SpawnRequest): Promise<SpawnedQemu> {
   return { pid: child.pid, ended }
 }
 
-/** Node cannot set limits: a shell does, and becomes the program. */
+/** Node cannot set limits: a shell does, and becomes the program. It counts files in blocks of 512 bytes. */
 function limitedCommand({ binary, args, limits }: SpawnRequest): readonly string[] {
   if (limits === undefined) return [binary, ...args]
-  return ['/bin/sh', '-c', `${setLimits(limits)}; exec "$@"`, 'sh', binary, ...args]
-}
-
-/** Commands of a shell that set limits. It counts files in blocks of 512 bytes. */
-export function setLimits({ memoryKib, fileKib, cpuSeconds }: ProcessLimits): string {
-  return `ulimit -c 0; ulimit -v ${memoryKib}; ulimit -f ${fileKib * 2}; ulimit -t ${cpuSeconds}`
+  const { memoryKib, fileKib, cpuSeconds } = limits
+  const set = `ulimit -c 0; ulimit -v ${memoryKib}; ulimit -f ${fileKib * 2}; ulimit -t ${cpuSeconds}`
+  return ['/bin/sh', '-c', `${set}; exec "$@"`, 'sh', binary, ...args]
 }
 
 /**
