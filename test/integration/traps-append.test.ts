@@ -195,6 +195,10 @@ describe('T12: dead rows', () => {
       }
     }
     await reader.query('rollback') // what its snapshot does not see, the statistics of it would not tell either
+    // Every process of the server tells what it did when it ends, which the log does not wait for.
+    const others = `select 1 from pg_stat_activity
+      where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'`
+    await expect.poll(async () => (await reader.query(others)).rows, { timeout: 10_000 }).toEqual([])
     const { rows } = await reader.query<{ relname: string; changed: bigint; dead: bigint }>(
       `select relname, n_tup_upd + n_tup_del as changed, n_dead_tup as dead from pg_stat_user_tables
         where n_tup_ins > 0 and relname !~ '^(accounts|schema_migration)$'`,
