@@ -19,7 +19,7 @@ export interface PassageOptions extends Span {
 }
 
 /** Events of the largest page. */
-export const mostPageEvents = 1_024
+export const mostPageEvents = 2_048
 const mostMergedEvents = 256
 const firstWindow = 4_096n
 const largestWindow = 65_536n
