@@ -1,6 +1,7 @@
-import { type BinaryRow, UuidTexts } from './binary-row.ts'
+import type { BinaryRow } from './binary-row.ts'
 import type { RecordedEvent } from './recorded-event.ts'
 import type { SlotCache } from './slot-cache.ts'
+import { UuidTexts } from './uuid-texts.ts'
 
 /** An event type as events refer to it. */
 export interface TypeName {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { LogCorruptError } from '../../src/eventstore/append-errors.ts'
 import { int4Value, int8Value, uuidValue } from '../../src/eventstore/binary-values.ts'
-import { BinaryRow, UuidTexts } from '../../src/eventstore/binary-row.ts'
+import { BinaryRow } from '../../src/eventstore/binary-row.ts'
+import { UuidTexts } from '../../src/eventstore/uuid-texts.ts'
 
 function rowOf(...columns: readonly (Buffer | null)[]): Buffer {
   const count = Buffer.alloc(2)
